@@ -43,6 +43,8 @@ class ProviderBlock:
     """Variables that this provider's process gets in addition to its environment."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """Strings in `config` and `environ` marked as secret; redact them wherever they occur."""
+    read: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    """The paths of all sensitive settings, with the strings in them that `env()` or `file()` has read."""
     unread: frozenset[str] = frozenset()
     """Settings omitted from `config` because key vaults are not read; "" means all settings."""
 
@@ -82,6 +84,8 @@ class TransformBlock:
     places: Mapping[str, SourceLocation] = field(default_factory=dict, repr=False)
     """The place of each attribute's name."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    read: frozenset[str] = field(default=frozenset(), repr=False)
+    """What `env()` or `file()` has read, except for names of tables and columns."""
     unset: tuple[ConfigError | ConfigErrors, ...] = field(default=(), repr=False)
     """With `defer_unset`: errors of attributes that need an unset environment variable."""
 

@@ -13,6 +13,7 @@ from dstream.config.hcl.syntax import Attribute, Block, Body
 from dstream.config.units import seconds, size_in_bytes
 from dstream.config.values.key_vault_secret import Unread
 from dstream.config.values.scope import Scope
+from dstream.config.values.sensitive import revealed
 from dstream.config.values.values import Value, kind
 from dstream.errors import ConfigError
 
@@ -72,13 +73,13 @@ class BodyReader:
         return self.scope.evaluate(self.source, attribute.value, self.block)
 
     def text(self, name: str) -> str | None:
-        return self._typed(name, "a string", lambda value: "".join(value) if isinstance(value, str) else None)
+        return self._typed(name, "a string", lambda value: value if isinstance(value, str) else None)
 
     def texts(self, name: str) -> tuple[str, ...] | None:
         return self._typed(name, "a list of strings", _texts)
 
     def text_map(self, name: str) -> dict[str, str] | None:
-        """Return an object of strings. Secrets in it stay marked."""
+        """Return an object of strings."""
         return self._typed(name, "an object of strings", _text_map)
 
     def flag(self, name: str) -> bool | None:
@@ -109,15 +110,13 @@ class BodyReader:
         if attribute is None:
             return None
         with suppress(Unread), self.complaints.collecting():
-            value = self.evaluate(attribute)
+            found = self.evaluate(attribute)
+            value = revealed(found)
             converted = None if value is None else convert(value)
             if value is not None and converted is None:
-                found = (
-                    f'not "{value}"'
-                    if type(value) is str and not wanted.startswith("a string")
-                    else f"not {kind(value)}"
-                )
-                self.complain("config.type", f"{name} must be {wanted}, {found}", attribute.value.at)
+                is_shown = isinstance(found, str) and not wanted.startswith("a string")
+                shown = f'"{found}"' if is_shown else kind(value)
+                self.complain("config.type", f"{name} must be {wanted}, not {shown}", attribute.value.at)
             return converted
         return None
 
@@ -125,7 +124,7 @@ class BodyReader:
 def _texts(value: Value) -> tuple[str, ...] | None:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         return None
-    return tuple("".join(item) for item in value)
+    return tuple(value)
 
 
 def _text_map(value: Value) -> dict[str, str] | None:

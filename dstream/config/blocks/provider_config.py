@@ -16,6 +16,7 @@ from dstream.config.hcl.syntax import Attribute, Block, Body, Expression, Litera
 from dstream.config.values.evaluate import MemberLookup
 from dstream.config.values.key_vault_secret import Unread
 from dstream.config.values.scope import NamedValue, Scope
+from dstream.config.values.sensitive import SensitiveMark, mark_of, marked, opened, revealed
 from dstream.config.values.values import Value, kind
 from dstream.errors import ConfigError, ConfigErrors, SourceLocation
 
@@ -75,8 +76,7 @@ class ProviderConfig:
 
     def member(self, name: str, at: int) -> Value | MemberLookup:
         if self._expression is not None:
-            whole = self._expression.value()
-            assert isinstance(whole, dict)
+            whole = self._whole_expression()
             if name in whole:
                 value: Value = whole[name]
                 return value
@@ -93,7 +93,7 @@ class ProviderConfig:
         definitions = self._settings
         if self._expression is not None:
             try:
-                found = self._expression.value()
+                found = self._whole_expression()
             except Unread:
                 self.unread = frozenset({""})
                 return {}
@@ -101,8 +101,7 @@ class ProviderConfig:
                 if not defer_unset or not is_unset(error) or not (definitions := self._one_by_one()):
                     raise
             else:
-                assert isinstance(found, dict)
-                return {name: value for name, value in found.items() if value is not None}
+                return _without_null(found)
         complaints = Complaints()
         settings: dict[str, Value] = {}
         for name, definition in definitions.items():
@@ -116,7 +115,13 @@ class ProviderConfig:
                         raise
                     self.unset[name] = error
         complaints.raise_if_any()
-        return {name: value for name, value in settings.items() if value is not None}
+        return _without_null(settings)
+
+    def _whole_expression(self) -> dict[str, Value]:
+        """Return the value of `config = ...`. If it is sensitive as a whole, each setting is."""
+        assert self._expression is not None
+        found, mark = opened(self._expression.value())
+        return {name: marked(value, mark) for name, value in found.items()}
 
     def _one_by_one(self) -> dict[str, NamedValue]:
         """Return the settings inside `config = local.common`; none if they cannot be told apart."""
@@ -150,7 +155,7 @@ class ProviderConfig:
     def _evaluate(self, expression: Expression, path: str, source: SourceFile | None = None) -> Value:
         source = source or self._source
         value = self._scope.evaluate(source, expression, self._block)
-        wrong = not_json(value)
+        wrong = not_json(revealed(value))
         if wrong:
             place = source.place(expression.at, self._block)
             raise ConfigError("config.type", f"{path} {wrong}", place=place)
@@ -158,7 +163,7 @@ class ProviderConfig:
 
     def _map(self, expression: Expression) -> Value:
         value = self._evaluate(expression, "config")
-        if not isinstance(value, dict):
+        if not isinstance(opened(value)[0], dict):
             place = self._source.place(expression.at, self._block)
             raise ConfigError("config.type", f"config must be an object, not {kind(value)}", place=place)
         return value
@@ -228,9 +233,8 @@ class ProviderConfig:
                     value = self._evaluate(found.value, inner)
                 else:
                     value = self._blocks(found, inner)
-                if value is not None:
-                    result[name] = value
-        return result
+                result[name] = value
+        return _without_null(result)
 
     def _note(self, path: str, at: int, expression: Expression) -> None:
         """Record the places of a setting and of its literal parts."""
@@ -243,6 +247,28 @@ class ProviderConfig:
             for key, item in expression.items:
                 if isinstance(key, Literal):
                     self._note(child_path(path, str(key.value)), key.at, item)
+
+
+def _without_null(settings: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the settings without those that are null."""
+    return {name: value for name, value in settings.items() if opened(value)[0] is not None}
+
+
+def sensitive_settings(value: Value, path: str = "") -> dict[str, SensitiveMark]:
+    """Return the marks of the sensitive values inside a config, by path."""
+    inner, mark = opened(value)
+    if mark is not None:
+        whole = mark_of(value)
+        assert whole is not None
+        return {path: whole}
+    found: dict[str, SensitiveMark] = {}
+    if isinstance(inner, list):
+        for i, item in enumerate(inner):
+            found |= sensitive_settings(item, f"{path}[{i}]")
+    elif isinstance(inner, dict):
+        for name, item in inner.items():
+            found |= sensitive_settings(item, child_path(path, name))
+    return found
 
 
 def child_path(path: str, name: str) -> str:

@@ -21,6 +21,7 @@ from dstream.config.hcl.syntax import (
     TemplateExpression,
     Unary,
 )
+from dstream.config.values.sensitive import Sensitive
 from dstream.config.values.values import Value, kind, to_text
 from dstream.protocol.transforms import (
     ROOTS,
@@ -115,7 +116,7 @@ class RowExpressions:
         key = self._evaluate(expression)
         if not isinstance(key, str):
             raise Problem("config.type", f"the name of a column is a string, not {kind(key)}", expression.at)
-        return "".join(key)
+        return key
 
     def _scalar(self, expression: Expression) -> Scalar:
         return _as_scalar(self._evaluate(expression), expression.at)
@@ -124,13 +125,14 @@ class RowExpressions:
         value = self._scalar(expression)
         if value is None:
             raise Problem("config.type", "a part of the text is null", expression.at)
-        return FixedValue("".join(to_text(value)))
+        return FixedValue(to_text(value))
 
 
 def _as_scalar(value: Value, at: int) -> Scalar:
     if isinstance(value, (list, dict)):
         raise Problem("config.type", f"a value of a row cannot be compared with {kind(value)}", at)
-    return "".join(value) if isinstance(value, str) else value
+    assert not isinstance(value, Sensitive)
+    return value
 
 
 def _check_order(operator: Operator, operands: tuple[RowField | FixedValue, ...], at: int) -> None:

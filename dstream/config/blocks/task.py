@@ -6,14 +6,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dstream.config.blocks.body_reader import BodyReader
-from dstream.config.blocks.provider_config import ProviderConfig
+from dstream.config.blocks.provider_config import ProviderConfig, sensitive_settings
 from dstream.config.blocks.transform import TransformReader
 from dstream.config.hcl.syntax import Attribute, Block
 from dstream.config.model import DEFAULT_START_TIMEOUT_S, ProviderBlock, Restart, Role, Task
 from dstream.config.values.evaluate import MemberLookup
 from dstream.config.values.key_vault_secret import Unread
 from dstream.config.values.scope import Group, NamedValue
-from dstream.config.values.values import Value, kind, revealed, secrets_in
+from dstream.config.values.sensitive import mark_of, opened, revealed
+from dstream.config.values.values import Value, kind
 from dstream.errors import ConfigError, SourceLocation
 from dstream.protocol import DEFAULT_MAX_LINE
 
@@ -150,7 +151,7 @@ class TaskReader:
         names: dict[str, str] = {}
         for way, definition in side.provider.items():
             with side.reader.complaints.collecting():
-                names[way] = str(definition.value())
+                names[way] = str(revealed(definition.value()))
         if len(side.provider) != 1:
             self._complain_of_provider(side)
             names = {}
@@ -158,35 +159,38 @@ class TaskReader:
         if with_config:
             with side.reader.complaints.collecting():
                 config = side.config.whole(defer_unset=defer_unset)
-        environ = self._environment(side.reader) if with_config else {}
+        environ, in_environ = self._environment(side.reader) if with_config else ({}, frozenset[str]())
         if not names:
             return None
-        plain, plain_environ = revealed(config), revealed(environ)
-        assert isinstance(plain, dict)
-        assert isinstance(plain_environ, dict)
+        sensitive = sensitive_settings(config)
         return ProviderBlock(
             role=side.role,
             provider=names.get("provider"),
             provider_path=names.get("provider_path"),
             provider_ref=names.get("provider_ref"),
             place=side.place,
-            config=plain,
+            config=revealed(config),
             config_places=side.config.places.names,
             config_value_places=side.config.places.values,
-            environ=plain_environ,
-            secrets=secrets_in(config) | secrets_in(environ),
+            environ=environ,
+            secrets=in_environ.union(*(mark.secrets for mark in sensitive.values())),
+            read={path: mark.read for path, mark in sensitive.items()},
             unread=side.config.unread,
             unset=side.config.unset,
         )
 
-    def _environment(self, reader: BodyReader) -> dict[str, Value]:
-        """Return the variables in `env`; report names that no environment can have (environ(7))."""
-        found, attribute = reader.text_map("env") or {}, reader.attribute("env")
+    def _environment(self, reader: BodyReader) -> tuple[dict[str, str], frozenset[str]]:
+        """Return the variables in `env`, and the secrets in them; report names that no environment can have
+        (environ(7))."""
+        found, attribute = reader.text_map("env"), reader.attribute("env")
+        if found is None or attribute is None:
+            return {}, frozenset()
+        mark = mark_of(reader.evaluate(attribute))
         for name, value in found.items():
-            if attribute is not None and (not name or "=" in name or "\0" in name + value):
+            if not name or "=" in name or "\0" in name + value:
                 hint = "The name must not be empty or contain =, and neither name nor value a NUL character."
                 reader.complain("config.type", f'invalid environment variable "{name}"', attribute.value.at, hint)
-        return {**found}
+        return found, mark.secrets if mark else frozenset()
 
     def _complain_of_provider(self, side: _Side) -> None:
         places = [str(definition.place) for definition in side.provider.values()]
@@ -212,12 +216,13 @@ def _provider_name(reader: BodyReader, attribute: Attribute, name: str) -> Named
 
     def compute() -> Value:
         try:
-            value = reader.evaluate(attribute)
+            whole = reader.evaluate(attribute)
+            value, _ = opened(whole)
         except Unread:
             message = f"{attribute.name} cannot come from a key vault"
             raise ConfigError("config.type", message, place=place) from None
         if isinstance(value, str) and value.strip():
-            return value
+            return whole
         found = kind(value) if value != "" else "an empty string"
         value_place = reader.source.place(attribute.value.at, reader.block)
         raise ConfigError("config.type", f"{attribute.name} must be a string, not {found}", place=value_place)

@@ -11,7 +11,7 @@ from dstream.config.blocks.transform_attributes import TransformAttributes
 from dstream.config.hcl.problem import did_you_mean
 from dstream.config.hcl.syntax import Block
 from dstream.config.model import TransformBlock
-from dstream.config.values.values import Value, revealed
+from dstream.config.values.values import Value
 from dstream.errors import ConfigError, ConfigErrors
 from dstream.protocol.transforms import (
     DropColumns,
@@ -56,7 +56,8 @@ class TransformReader:
             place=place(self._block.at, self._reader.block),
             transform=None if attributes.errors else transform,
             places={each.name: place(each.at, self._reader.block) for each in self._reader.body.attributes},
-            secrets=frozenset(attributes.secrets),
+            secrets=attributes.mark.secrets,
+            read=attributes.mark.read,
             unset=tuple(unset),
         )
 
@@ -80,7 +81,7 @@ def _filter(block: TransformAttributes) -> Transform | None:
 
 def _rename(block: TransformAttributes) -> Transform | None:
     wanted = 'an object of old and new names, such as { CustId = "CustomerId" }'
-    columns = block.typed("columns", wanted, _texts_by_name, required=True)
+    columns = block.typed("columns", wanted, _texts_by_name, required=True, names=True)
     if columns is None:
         return None
     if len(set(columns.values())) < len(columns):
@@ -89,12 +90,12 @@ def _rename(block: TransformAttributes) -> Transform | None:
 
 
 def _drop(block: TransformAttributes) -> Transform | None:
-    columns = block.typed("columns", _NAMES, _texts, required=True)
+    columns = block.typed("columns", _NAMES, _texts, required=True, names=True)
     return None if columns is None else DropColumns(tables=_tables(block), columns=columns)
 
 
 def _mask(block: TransformAttributes) -> Transform | None:
-    columns = block.typed("columns", _NAMES, _texts, required=True)
+    columns = block.typed("columns", _NAMES, _texts, required=True, names=True)
     how: Literal["hash", "redact"] | None = block.typed("with", '"hash" or "redact"', _how, required=True)
     hash_key = block.typed("hash_key", _NAME, _text, required=how == "hash", secret=True)
     if how == "redact" and block.has("hash_key"):
@@ -111,7 +112,7 @@ def _set(block: TransformAttributes) -> Transform | None:
 
 
 def _route(block: TransformAttributes) -> Transform | None:
-    field = block.typed("field", _NAME, _text, required=True)
+    field = block.typed("field", _NAME, _text, required=True, names=True)
     value = block.row_text("value", required=True)
     where = block.condition("where") or FixedValue(True)
     if field is None or value is None:
@@ -120,13 +121,13 @@ def _route(block: TransformAttributes) -> Transform | None:
 
 
 def _flatten(block: TransformAttributes) -> Transform | None:
-    columns = block.typed("columns", _NAMES, _texts)
+    columns = block.typed("columns", _NAMES, _texts, names=True)
     separator = block.typed("separator", _NAME, _text)
     return FlattenColumns(tables=_tables(block), columns=columns, separator=separator or FlattenColumns().separator)
 
 
 def _tables(block: TransformAttributes) -> list[str] | None:
-    return block.typed("tables", 'a list of names, such as ["dbo.Orders"]', _texts)
+    return block.typed("tables", 'a list of names, such as ["dbo.Orders"]', _texts, names=True)
 
 
 _READERS: Mapping[str, Callable[[TransformAttributes], Transform | None]] = {
@@ -142,7 +143,7 @@ _ATTRIBUTES = {kind.__struct_config__.tag: kind.__struct_encode_fields__ for kin
 
 
 def _text(value: Value) -> str | None:
-    return "".join(value) if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and value else None
 
 
 def _texts(value: Value) -> list[str] | None:
@@ -156,8 +157,7 @@ def _texts_by_name(value: Value) -> dict[str, str] | None:
 
 
 def _values_by_name(value: Value) -> dict[str, object] | None:
-    plain = revealed(value)
-    return plain if isinstance(plain, dict) and plain and not not_json(value) else None
+    return value if isinstance(value, dict) and value and not not_json(value) else None
 
 
 def _how(value: Value) -> Literal["hash", "redact"] | None:

@@ -10,7 +10,8 @@ from dstream.config.blocks.row_expression import RowExpressions
 from dstream.config.hcl.problem import Problem
 from dstream.config.hcl.syntax import Expression
 from dstream.config.values.key_vault_secret import Unread
-from dstream.config.values.values import Value, kind, secrets_in
+from dstream.config.values.sensitive import SensitiveMark, mark_of, revealed
+from dstream.config.values.values import Value, kind
 from dstream.errors import ConfigError, ConfigErrors
 from dstream.protocol.transforms import FixedValue, RowCondition, RowField
 
@@ -24,7 +25,10 @@ class TransformAttributes:
     def __init__(self, reader: BodyReader, at: int) -> None:
         """`at`: the place of the block, for attributes that are missing."""
         self.errors: list[ConfigError | ConfigErrors] = []
-        self.secrets: set[str] = set()
+        self.mark = SensitiveMark()
+        """Of everything evaluated so far."""
+        self._is_sensitive = False
+        """Whether the value evaluated last is sensitive."""
         self._reader = reader
         self._at = at
         self._rows = RowExpressions(self._evaluate)
@@ -40,19 +44,24 @@ class TransformAttributes:
         *,
         required: bool = False,
         secret: bool = False,
+        names: bool = False,
     ) -> _T | None:
-        """Return the attribute, converted; `convert` returns None for a value that is not `wanted`."""
+        """Return the attribute, converted; `convert` returns None for a value that is not `wanted`. `names`:
+        it names tables or columns, which are shown although `env()` has read them."""
 
         def read(expression: Expression) -> _T | None:
-            value = self._evaluate(expression)
+            read_before = self.mark.read
+            value, is_sensitive = self._evaluate(expression), self._is_sensitive
+            if names:
+                self.mark = SensitiveMark(self.mark.secrets, read_before)
             if secret and isinstance(value, str):
-                self.secrets.add("".join(value))
+                self.mark |= SensitiveMark(secrets=frozenset({value}))
             if value is None:
                 self._check_present(name, required)
                 return None
             converted = convert(value)
             if converted is None:
-                self.complain(name, f"{name} must be {wanted}, not {_shown(value, secret)}")
+                self.complain(name, f"{name} must be {wanted}, not {_shown(value, secret or is_sensitive)}")
             return converted
 
         return self._read(name, read, required)
@@ -92,11 +101,13 @@ class TransformAttributes:
 
     def _evaluate(self, expression: Expression) -> Value:
         value = self._reader.scope.evaluate(self._reader.source, expression, self._reader.block)
-        self.secrets |= secrets_in(value)
-        return value
+        mark = mark_of(value)
+        self._is_sensitive = mark is not None
+        self.mark |= mark or SensitiveMark()
+        return revealed(value)  # type: ignore[no-any-return]
 
 
 def _shown(value: Value, secret: bool) -> str:
     if value in ("", [], {}):
         return f"an empty {kind(value).split()[-1]}"
-    return f'"{value}"' if type(value) is str and not secret else kind(value)
+    return f'"{value}"' if isinstance(value, str) and not secret else kind(value)

@@ -9,7 +9,8 @@ from dstream.config.blocks.variable_type import ANY, VariableType, read_value, t
 from dstream.config.hcl.problem import Problem
 from dstream.config.hcl.syntax import Block
 from dstream.config.values.scope import NamedValue
-from dstream.config.values.values import NotConvertible, Value, concealed
+from dstream.config.values.sensitive import mark_of, marked, opened
+from dstream.config.values.values import NotConvertible, Value, concealed, derived
 from dstream.errors import ConfigError, SourceLocation
 
 ENVIRONMENT_PREFIX = "DSTREAM_VAR_"
@@ -27,7 +28,7 @@ def variable_definition(
 
     def compute() -> Value:
         value = _value(name, reader, wanted, place, given, environ)
-        return concealed(value) if sensitive else value
+        return derived(concealed(value), mark_of(value)) if sensitive else value
 
     return reader.scope.define(f"var.{name}", place, compute)
 
@@ -60,9 +61,9 @@ def _value(
     if default is None:
         hint = f"Set it with --var {name}=VALUE or {from_environment}, or add a default."
         raise ConfigError("config.missing", f'variable "{name}" has no value', place=place, hint=hint)
-    value = reader.evaluate(default)
+    value, mark = opened(reader.evaluate(default))
     try:
-        return None if value is None else wanted.convert(value)
+        return marked(None if value is None else wanted.convert(value), mark)  # type: ignore[no-any-return]
     except NotConvertible as error:
         default_place = reader.source.place(default.value.at, reader.block)
         raise ConfigError(
@@ -71,7 +72,9 @@ def _value(
 
 
 def _from_outside(value: Value, wanted: VariableType, origin: str, place: SourceLocation) -> Value:
+    inner, mark = opened(value)
     try:
-        return read_value(value, wanted) if isinstance(value, str) else wanted.convert(value)
+        converted = read_value(inner, wanted) if isinstance(inner, str) else wanted.convert(inner)
+        return marked(converted, mark)  # type: ignore[no-any-return]
     except NotConvertible as error:
         raise ConfigError("config.type", f"{origin} must be {wanted.name}, not {error}", place=place) from None

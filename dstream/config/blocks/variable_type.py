@@ -9,6 +9,7 @@ from dstream.config.hcl.parse import parse_expression
 from dstream.config.hcl.problem import Problem
 from dstream.config.hcl.syntax import Call, Expression, Literal, Name, ObjectOf, TupleOf
 from dstream.config.values.evaluate import Evaluator
+from dstream.config.values.sensitive import marked, opened, revealed
 from dstream.config.values.values import NotConvertible, Value, equal, kind, to_bool, to_number, to_text
 
 
@@ -88,7 +89,7 @@ def _collection(name: str, of: VariableType) -> VariableType:
         items = to_list(value)
         assert isinstance(items, list)
         for item in items:
-            if not any(equal(item, other) for other in unique):
+            if not any(equal(revealed(item), revealed(other)) for other in unique):
                 unique.append(item)
         return unique
 
@@ -125,4 +126,5 @@ def _tuple(items: list[VariableType]) -> VariableType:
 
 
 def _nullable(of: VariableType, value: Value) -> Value:
-    return None if value is None else of.convert(value)
+    inner, mark = opened(value)
+    return marked(None if inner is None else of.convert(inner), mark)  # type: ignore[no-any-return]

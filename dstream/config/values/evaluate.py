@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from dstream.config.hcl.problem import Problem, did_you_mean
 from dstream.config.hcl.syntax import (
@@ -32,18 +32,18 @@ from dstream.config.values.file_text import MAX_CHARACTERS
 from dstream.config.values.function_table import CallFailed, Functions
 from dstream.config.values.key_vault_secret import Unread
 from dstream.config.values.operators import OperatorFailed, binary, truth, unary
-from dstream.config.values.unify import NotUnifiable, unified
-from dstream.config.values.values import (
-    NotConvertible,
-    SecretText,
-    Value,
-    derived,
-    kind,
-    secrets_in,
-    to_number,
-    to_text,
+from dstream.config.values.sensitive import (
+    Sensitive,
+    SensitiveMark,
+    joined,
+    mark_of,
+    marked,
+    opened,
+    revealed,
     without_secrets,
 )
+from dstream.config.values.unify import NotUnifiable, unified
+from dstream.config.values.values import NotConvertible, Value, derived, kind, to_number, to_text
 from dstream.errors import ConfigError, ConfigErrors, DStreamError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Names(Protocol):
 
 
 def is_value(found: Value | MemberLookup) -> TypeIs[Value]:
-    return found is None or isinstance(found, (bool, int, float, str, list, dict))
+    return found is None or isinstance(found, (bool, int, float, str, list, dict, Sensitive))
 
 
 def settled(found: Value | MemberLookup, at: int) -> Value:
@@ -74,6 +74,7 @@ def settled(found: Value | MemberLookup, at: int) -> Value:
 
 
 _T = TypeVar("_T")
+_MarkedText: TypeAlias = tuple[str, SensitiveMark | None]
 _LENIENT = ("try", "can")
 """Functions that the evaluator handles, because their arguments may fail."""
 _ELEMENT = "*"
@@ -134,9 +135,7 @@ class Evaluator:
             case Call():
                 return self._call(expression, bound)
             case Unary():
-                return self._operation(
-                    expression.at, lambda: unary(expression.operator, self._value(expression.operand, bound))
-                )
+                return self._unary(expression, bound)
             case Binary():
                 return self._operation(expression.at, lambda: self._binary(expression, bound))
             case Conditional():
@@ -151,25 +150,30 @@ class Evaluator:
     def _resolve(self, name: Name) -> Value | MemberLookup:
         return self._names.resolve(name.name, name.at)
 
-    def _text(self, parts: tuple[Expression, ...], bound: Mapping[str, Value]) -> str:
-        texts = list(self._texts(parts, bound))
-        if sum(map(len, texts)) > MAX_CHARACTERS:
+    def _text(self, parts: tuple[Expression, ...], bound: Mapping[str, Value]) -> Value:
+        found = list(self._texts(parts, bound))
+        if sum(len(text) for text, _ in found) > MAX_CHARACTERS:
             raise Problem("config.type", f"this text is longer than {MAX_CHARACTERS:,} characters", parts[0].at)
-        secrets = secrets_in(list(texts))
-        whole = "".join(texts)
-        return SecretText.of(whole, secrets) if secrets else whole
+        return _marked("".join(text for text, _ in found), *(mark for _, mark in found))
 
-    def _texts(self, parts: tuple[Expression, ...], bound: Mapping[str, Value]) -> Iterator[str]:
+    def _texts(
+        self, parts: tuple[Expression, ...], bound: Mapping[str, Value]
+    ) -> Iterator[tuple[str, SensitiveMark | None]]:
+        """Yield the text of each part with its mark; what decides about a part is a mark without text."""
         for part in parts:
             match part:
                 case IfDirective():
-                    holds = self._truth(part.condition, "if", bound)
+                    holds, mark = self._truth(part.condition, "if", bound)
+                    yield "", mark
                     yield from self._texts(part.then if holds else part.otherwise, bound)
                 case ForDirective():
-                    for names in self._iterations(part, bound):
+                    turns, mark = self._iterations(part, bound)
+                    yield "", mark
+                    for names in turns:
                         yield from self._texts(part.body, names)
                 case _:
-                    yield self._to_text(part, self._value(part, bound))
+                    value, mark = opened(self._value(part, bound))
+                    yield self._to_text(part, value), mark
 
     def _to_text(self, part: Expression, value: Value) -> str:
         try:
@@ -181,43 +185,56 @@ class Evaluator:
     def _attribute(self, access: GetAttribute, bound: Mapping[str, Value]) -> Value | MemberLookup:
         target = self._found(access.target, bound)
         if is_value(target):
-            return _member(target, access.name, access.at)
+            inner, mark = opened(target)
+            return _marked(_member(inner, access.name, access.at), mark)
         return target.member(access.name, access.at)
 
     def _index(self, access: GetIndex, bound: Mapping[str, Value]) -> Value | MemberLookup:
-        target = self._found(access.target, bound)
-        key = self._value(access.key, bound)
-        if not isinstance(target, list):
-            return self._member_by_key(target, self._to_text(access.key, key), access.at)
+        target, of_target = opened(self._found(access.target, bound))
+        key, of_key = opened(self._value(access.key, bound))
+        try:
+            if isinstance(target, list):
+                return _marked(self._item(target, key, access.at), of_target, of_key)
+            found = self._member_by_key(target, self._to_text(access.key, key), access.at)
+        except Problem as problem:
+            message = without_secrets(problem.message, [Sensitive(key, of_key)] if of_key else [])
+            raise Problem(problem.code, message, problem.at, problem.hint) from None
+        return _marked(settled(found, access.at), of_target, of_key) if of_target or of_key else found
+
+    def _item(self, items: list[Value], key: Value, at: int) -> Value:
         try:
             index = to_number(key)
         except NotConvertible as error:
-            raise Problem("config.type", f"the index of a list must be a number, not {error}", access.at) from None
-        if not isinstance(index, int) or not 0 <= index < len(target):
-            message = f"index {to_text(index)} is out of range for a list of length {len(target)}"
-            raise Problem("config.undefined", message, access.at)
-        item: Value = target[index]
-        return item
+            raise Problem("config.type", f"the index of a list must be a number, not {error}", at) from None
+        if not isinstance(index, int) or not 0 <= index < len(items):
+            message = f"index {to_text(index)} is out of range for a list of length {len(items)}"
+            raise Problem("config.undefined", message, at)
+        return items[index]
 
     def _member_by_key(self, target: Value | MemberLookup, key: str, at: int) -> Value | MemberLookup:
-        try:
-            return _member(target, key, at) if is_value(target) else target.member(key, at)
-        except Problem as problem:
-            raise Problem(problem.code, without_secrets(problem.message, [key]), at, problem.hint) from None
+        return _member(target, key, at) if is_value(target) else target.member(key, at)
 
     def _splat(self, splat: Splat, bound: Mapping[str, Value]) -> Value:
         """Evaluate a splat. A single value counts as a list of one, null as an empty list."""
-        target = self._value(splat.target, bound)
+        target, mark = opened(self._value(splat.target, bound))
         items = target if isinstance(target, list) else [] if target is None else [target]
-        return [self._value(splat.each, {**bound, _ELEMENT: item}) for item in items]
+        return _marked([self._value(splat.each, {**bound, _ELEMENT: item}) for item in items], mark)
+
+    def _unary(self, expression: Unary, bound: Mapping[str, Value]) -> Value:
+        operand, mark = opened(self._value(expression.operand, bound))
+        return derived(self._operation(expression.at, lambda: unary(expression.operator, operand)), mark)
 
     def _binary(self, expression: Binary, bound: Mapping[str, Value]) -> Value:
-        operator, left = expression.operator, self._value(expression.left, bound)
-        if operator == "&&":
-            return truth(left, operator) and truth(self._value(expression.right, bound), operator)
-        if operator == "||":
-            return truth(left, operator) or truth(self._value(expression.right, bound), operator)
-        return binary(operator, left, self._value(expression.right, bound))
+        operator, (left, of_left) = expression.operator, opened(self._value(expression.left, bound))
+        if operator in ("&&", "||"):
+            decides = truth(left, operator)
+            if decides == (operator == "||"):
+                return _marked(decides, of_left)
+            right, of_right = opened(self._value(expression.right, bound))
+            return _marked(truth(right, operator), of_left, of_right)
+        right = self._value(expression.right, bound)
+        mark = joined([of_left, mark_of(left), mark_of(right)])
+        return derived(binary(operator, revealed(left), revealed(right)), mark)
 
     def _operation(self, at: int, run: Callable[[], _T]) -> _T:
         try:
@@ -227,31 +244,33 @@ class Evaluator:
 
     def _object(self, expression: ObjectOf, bound: Mapping[str, Value]) -> Value:
         result: dict[str, Value] = {}
+        marks: list[SensitiveMark | None] = []
         for key_expression, value in expression.items:
-            key = self._key(key_expression, bound)
+            key, mark = self._key(key_expression, bound)
+            marks.append(mark)
             if key in result:
-                message = without_secrets(f'duplicate key "{key}"', [key])
+                message = f'duplicate key "{"***" if mark else key}"'
                 raise Problem("config.duplicate", message, key_expression.at)
             result[key] = self._value(value, bound)
-        return result
+        return _marked(result, *marks)
 
-    def _key(self, expression: Expression, bound: Mapping[str, Value]) -> str:
-        key = self._value(expression, bound)
+    def _key(self, expression: Expression, bound: Mapping[str, Value]) -> tuple[str, SensitiveMark | None]:
+        """Return a key of an object. Its mark belongs to the object, since keys have none."""
+        key, mark = opened(self._value(expression, bound))
         try:
-            return to_text(key)
+            return to_text(key), mark
         except NotConvertible as error:
             raise Problem("config.type", f"a key must be a string, not {error}", expression.at) from None
 
     def _conditional(self, conditional: Conditional, bound: Mapping[str, Value]) -> Value:
         """Return the chosen result, converted to the type that it has in common with the other one, if any."""
-        holds = self._truth(conditional.condition, "?", bound)
+        holds, mark = self._truth(conditional.condition, "?", bound)
         chosen, other = (conditional.then, conditional.otherwise)[:: 1 if holds else -1]
         value = self._value(chosen, bound)
-        if value is None or isinstance(value, str):  # no type changes these
-            return value
-        with suppress(NotUnifiable):
-            value = unified([value, self._tentatively(other, bound)])[0]
-        return value
+        if value is not None and not isinstance(value, str):  # no type changes these
+            with suppress(NotUnifiable):
+                value = unified([value, self._tentatively(other, bound)])[0]
+        return _marked(value, mark)
 
     def _tentatively(self, expression: Expression, bound: Mapping[str, Value]) -> Value:
         """Return the value of an expression of which only the type counts; null if it fails or needs a key vault."""
@@ -263,9 +282,11 @@ class Evaluator:
         finally:
             self._tentative -= 1
 
-    def _iterations(self, loop: ForEach | ForDirective, bound: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
-        """Yield the names bound in each iteration. Objects are iterated in key order."""
-        items = self._value(loop.items, bound)
+    def _iterations(
+        self, loop: ForEach | ForDirective, bound: Mapping[str, Value]
+    ) -> tuple[list[dict[str, Value]], SensitiveMark | None]:
+        """Return the names bound in each iteration, and the mark of the whole. Objects are iterated in key order."""
+        items, mark = opened(self._value(loop.items, bound))
         pairs: list[tuple[Value, Value]]
         if isinstance(items, dict):
             pairs = [(key, items[key]) for key in sorted(items)]
@@ -273,31 +294,38 @@ class Evaluator:
             pairs = list(enumerate(items))
         else:
             raise Problem("config.type", f"for iterates over a list or an object, not {kind(items)}", loop.items.at)
-        for key, value in pairs:
-            yield {**bound, loop.value: value} if loop.key is None else {**bound, loop.key: key, loop.value: value}
+        if mark is not None:
+            pairs = [(_marked(key, mark), _marked(value, mark)) for key, value in pairs]
+        if loop.key is None:
+            return [{**bound, loop.value: value} for _, value in pairs], mark
+        return [{**bound, loop.key: key, loop.value: value} for key, value in pairs], mark
 
     def _for_each(self, loop: ForEach, bound: Mapping[str, Value]) -> Value:
-        turns = [names for names in self._iterations(loop, bound) if self._passes(loop, names)]
+        turns, mark = self._iterations(loop, bound)
+        marks = [mark]
+        if loop.condition is not None:
+            passed = [(names, *self._truth(loop.condition, "if", names)) for names in turns]
+            turns = [names for names, passes, _ in passed if passes]
+            marks += [mark for _, _, mark in passed]
         if loop.result_key is None:
-            return [self._value(loop.result, names) for names in turns]
+            return _marked([self._value(loop.result, names) for names in turns], *marks)
         result: dict[str, Value] = {}
         groups: dict[str, list[Value]] = {}
         for names in turns:
-            key, value = self._key(loop.result_key, names), self._value(loop.result, names)
+            key, mark = self._key(loop.result_key, names)
+            marks.append(mark)
+            value = self._value(loop.result, names)
             if not loop.group and key in result:
                 hint = "Add `...` after the value to collect the values of equal keys into lists."
-                message = without_secrets(f'duplicate key "{key}"', [key])
+                message = f'duplicate key "{"***" if mark else key}"'
                 raise Problem("config.duplicate", message, loop.result_key.at, hint)
             groups.setdefault(key, []).append(value)
             result[key] = groups[key] if loop.group else value
-        return result
+        return _marked(result, *marks)
 
-    def _passes(self, loop: ForEach, names: Mapping[str, Value]) -> bool:
-        return loop.condition is None or self._truth(loop.condition, "if", names)
-
-    def _truth(self, condition: Expression, word: str, bound: Mapping[str, Value]) -> bool:
-        value = self._value(condition, bound)
-        return self._operation(condition.at, lambda: truth(value, word))
+    def _truth(self, condition: Expression, word: str, bound: Mapping[str, Value]) -> tuple[bool, SensitiveMark | None]:
+        value, mark = opened(self._value(condition, bound))
+        return self._operation(condition.at, lambda: truth(value, word)), mark
 
     def _call(self, call: Call, bound: Mapping[str, Value]) -> Value:
         if call.name in _LENIENT:
@@ -310,8 +338,7 @@ class Evaluator:
         if self._tentative and function.asks_vault(arguments):
             raise Unread
         try:
-            result = function.call(arguments)
-            return result if function.reveals else derived(result, arguments)
+            return function.call(arguments)
         except CallFailed as error:
             message = without_secrets(_with_name(call, error), arguments)
             hint = without_secrets(error.hint, arguments)
@@ -338,11 +365,11 @@ class Evaluator:
         values = [self._value(argument, bound) for argument in call.arguments]
         if not call.expand:
             return values
-        last = values.pop()
+        last, mark = opened(values.pop())
         if not isinstance(last, list):
             message = f'only a list can be spread with "...", not {kind(last)}'
             raise Problem("config.type", message, call.arguments[-1].at)
-        return values + last
+        return values + [_marked(item, mark) for item in last]
 
     def _try(self, call: Call, bound: Mapping[str, Value]) -> Value:
         """Return the first argument that can be evaluated; otherwise raise the error of the last one."""
@@ -364,6 +391,10 @@ class Evaluator:
         except (Problem, ConfigError, ConfigErrors):
             return False
         return True
+
+
+def _marked(value: Value, *marks: SensitiveMark | None) -> Value:
+    return marked(value, *marks)  # type: ignore[no-any-return]
 
 
 def _member(target: Value, name: str, at: int) -> Value:

@@ -89,7 +89,7 @@ def _formatted(verb: _Verb, value: Value, argument: int) -> str:
 def _as_it_is(verb: _Verb, value: Value) -> str:
     if "#" in verb.flags or isinstance(value, (bool, list, dict)) or value is None:
         return verb.padded(to_json(value))
-    return verb.padded(value if isinstance(value, str) else _general(exact(value), None))
+    return verb.padded(value if isinstance(value, str) else _general(exact(to_number(value)), None))
 
 
 def _whole(verb: _Verb, value: Value) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dstream.config.values.sensitive import SensitiveMark, joined, mark_of, marked, opened, revealed
 from dstream.config.values.unify import NotUnifiable, unified
-from dstream.config.values.values import NotConvertible, Value, kind, to_bool, to_number, to_text
+from dstream.config.values.values import NotConvertible, Value, derived, kind, to_bool, to_number, to_text
 
 Kind = Literal["text", "number", "whole", "list", "texts", "flags", "unified", "object", "any"]
 """The type of an argument. `texts` and `flags`: a list of strings or bools, with nulls; `unified`: of elements of one
@@ -24,6 +25,10 @@ class CallFailed(Exception):
         self.hint = hint
 
 
+_MOVED = frozenset({"any", "list", "object", "unified"})
+"""Kinds of arguments whose items a function with `moves` gets with their marks."""
+
+
 def _never(arguments: Sequence[Value]) -> bool:
     return False
 
@@ -31,20 +36,42 @@ def _never(arguments: Sequence[Value]) -> bool:
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function. `rest` is the kind of all arguments after `kinds`; the last `optional` of `kinds` can be omitted.
-    `reveals`: the result is not secret even if an argument is. `asks_vault`: whether a call would ask a key vault."""
+    `moves`: it passes items on without looking at them, so each keeps its own mark; otherwise, the whole result is
+    sensitive if any part of an argument is. `reveals`: the result is never sensitive. `asks_vault`: whether a call
+    would ask a key vault."""
 
     run: Callable[..., Any]
     kinds: tuple[Kind, ...] = ()
     optional: int = 0
     rest: Kind | None = None
+    moves: bool = False
     reveals: bool = False
     asks_vault: Callable[[Sequence[Value]], bool] = _never
 
     def call(self, arguments: Sequence[Value]) -> Value:
         self._check_count(len(arguments))
-        converted = [_converted(i, value, self._kind(i)) for i, value in enumerate(arguments)]
+        plain, marks = self._unmarked(arguments)
+        converted = [_converted(i, value, self._kind(i)) for i, value in enumerate(plain)]
         result: Value = self.run(*converted)
-        return result
+        if self.reveals:
+            return result
+        if self.moves:
+            return marked(result, *marks)  # type: ignore[no-any-return]
+        return derived(result, joined(marks))
+
+    def _unmarked(self, arguments: Sequence[Value]) -> tuple[list[Value], list[SensitiveMark | None]]:
+        """Return what the function gets, and the marks of its result."""
+        plain: list[Value] = []
+        marks: list[SensitiveMark | None] = []
+        for i, value in enumerate(arguments):
+            if self.moves and self._kind(i) in _MOVED:
+                inner, mark = opened(value)
+            else:
+                mark = mark_of(value)
+                inner = revealed(value) if mark else value
+            plain.append(inner)
+            marks.append(mark)
+        return plain, marks
 
     def _kind(self, index: int) -> Kind:
         return self.kinds[index] if index < len(self.kinds) else self.rest or "any"

@@ -23,7 +23,8 @@ from dstream.config.values.functions_of_encodings import FUNCTIONS_OF_ENCODINGS
 from dstream.config.values.functions_of_numbers import FUNCTIONS_OF_NUMBERS
 from dstream.config.values.functions_of_text import FUNCTIONS_OF_TEXT
 from dstream.config.values.functions_of_types import FUNCTIONS_OF_TYPES
-from dstream.config.values.values import SecretText, Value
+from dstream.config.values.sensitive import SensitiveMark, revealed
+from dstream.config.values.values import Value, concealed, derived, read_from_outside
 from dstream.key_vault.secret import KeyVaultSecret
 
 FUNCTIONS_OF_VALUES: Functions = {
@@ -63,7 +64,7 @@ def _functions(around: Environment) -> dict[str, Function]:
         "basename": Function(_basename, ("text",)),
         "dirname": Function(lambda path: os.path.normpath(os.path.dirname(path) or "."), ("text",)),
         "env": Function(partial(_env, around), ("text", "any"), optional=1),
-        "file": Function(partial(_file, around), ("text",)),
+        "file": Function(lambda path: read_from_outside(_file(around, path)), ("text",)),
         "fileexists": Function(lambda path: _path(around, path).is_file(), ("text",)),
         "pathexpand": Function(lambda path: os.path.expanduser(path) if path[:2] in ("~", "~/") else path, ("text",)),
         "secret": Function(partial(_secret, around), ("text",), asks_vault=_is_in_vault),
@@ -82,7 +83,7 @@ def _basename(path: str) -> str:
 
 def _env(around: Environment, name: str, *default: Value) -> Value:
     if name in around.environ:
-        return around.environ[name]
+        return read_from_outside(around.environ[name])
     if default:
         return default[0]
     raise _unset(name)
@@ -122,8 +123,9 @@ def _templatefile(around: Environment, table: Functions, path: str, variables: d
     if wrong is not None:
         raise CallFailed(f'"{wrong}" cannot be the name of a variable', 1)
     text = _file(around, path)
+    mark = SensitiveMark(read=frozenset({text}))
     try:
-        return Evaluator(_TemplateVariables(variables), table).evaluate(parse_template(text))
+        return derived(Evaluator(_TemplateVariables(variables), table).evaluate(parse_template(text)), mark)
     except Problem as problem:
         line = text.count("\n", 0, problem.at) + 1
         code = problem.code if problem.code in ("config.env_unset", "config.file") else "config.call"
@@ -134,22 +136,22 @@ def _templatefile(around: Environment, table: Functions, path: str, variables: d
         raise failed.error from None
 
 
-def _secret(around: Environment, reference: str) -> SecretText:
+def _secret(around: Environment, reference: str) -> Value:
     scheme, _, rest = reference.partition(":")
     if scheme == "env" and rest:
         if rest not in around.environ:
             raise _unset(rest, "A secret has no default.")
-        return SecretText.of(around.environ[rest])
+        return concealed(around.environ[rest])
     if scheme == "file" and rest:
-        return SecretText.of(_file(around, rest.removeprefix("//")).rstrip("\r\n"))
+        return concealed(_file(around, rest.removeprefix("//")).rstrip("\r\n"))
     if scheme == _VAULT:
-        return SecretText.of(around.vaults.read(_in_vault(rest)))
+        return concealed(around.vaults.read(_in_vault(rest)))
     hint = 'Use secret("env:NAME"), secret("file:/path") or secret("azurekeyvault://VAULT/NAME").'
     raise CallFailed("not a valid secret reference", 0, hint=hint)
 
 
 def _is_in_vault(arguments: Sequence[Value]) -> bool:
-    return any(isinstance(reference, str) and reference.startswith(f"{_VAULT}:") for reference in arguments)
+    return any(isinstance(each, str) and each.startswith(f"{_VAULT}:") for each in map(revealed, arguments))
 
 
 def _in_vault(rest: str) -> KeyVaultSecret:

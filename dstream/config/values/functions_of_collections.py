@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from dstream.config.values.function_table import CallFailed, Function
+from dstream.config.values.sensitive import marked, opened
 from dstream.config.values.unify import NotUnifiable, as_set, unified, without_duplicates
 from dstream.config.values.values import Value, equal, kind
 
@@ -53,8 +54,9 @@ def _flatten(items: list[Value]) -> list[Value]:
 
 def _flat(items: list[Value]) -> Iterator[Value]:
     for item in items:
-        if isinstance(item, list):
-            yield from _flat(item)
+        inner, mark = opened(item)
+        if isinstance(inner, list):
+            yield from (marked(each, mark) for each in _flat(inner))
         else:
             yield item
 
@@ -180,28 +182,28 @@ def _compact(items: list[str | None]) -> list[str]:
 FUNCTIONS_OF_COLLECTIONS: dict[str, Function] = {
     "alltrue": Function(_alltrue, ("flags",)),
     "anytrue": Function(_anytrue, ("flags",)),
-    "chunklist": Function(_chunklist, ("unified", "whole")),
-    "coalesce": Function(_coalesce, ("any",), rest="any"),
-    "coalescelist": Function(_coalescelist, ("list",), rest="list"),
+    "chunklist": Function(_chunklist, ("unified", "whole"), moves=True),
+    "coalesce": Function(_coalesce, ("any",), rest="any", moves=True),
+    "coalescelist": Function(_coalescelist, ("list",), rest="list", moves=True),
     "compact": Function(_compact, ("texts",)),
-    "concat": Function(lambda *lists: [item for items in lists for item in items], ("list",), rest="list"),
+    "concat": Function(lambda *lists: [item for items in lists for item in items], ("list",), rest="list", moves=True),
     "contains": Function(_contains, ("list", "any")),
     "distinct": Function(without_duplicates, ("unified",)),
-    "element": Function(_element, ("list", "whole")),
-    "flatten": Function(_flatten, ("list",)),
+    "element": Function(_element, ("list", "whole"), moves=True),
+    "flatten": Function(_flatten, ("list",), moves=True),
     "index": Function(_index, ("list", "any")),
-    "keys": Function(sorted, ("object",)),
-    "length": Function(_length, ("any",)),
-    "lookup": Function(_lookup, ("object", "text", "any"), optional=1),
-    "merge": Function(_merge, rest="any"),
-    "one": Function(_one, ("list",)),
-    "reverse": Function(lambda items: items[::-1], ("list",)),
+    "keys": Function(sorted, ("object",), moves=True),
+    "length": Function(_length, ("any",), moves=True),
+    "lookup": Function(_lookup, ("object", "text", "any"), optional=1, moves=True),
+    "merge": Function(_merge, rest="any", moves=True),
+    "one": Function(_one, ("list",), moves=True),
+    "reverse": Function(lambda items: items[::-1], ("list",), moves=True),
     "setintersection": Function(_setintersection, ("list",), rest="list"),
-    "setproduct": Function(_setproduct, ("unified",), rest="unified"),
+    "setproduct": Function(_setproduct, ("unified",), rest="unified", moves=True),
     "setsubtract": Function(_setsubtract, ("list", "list")),
     "setunion": Function(_setunion, ("list",), rest="list"),
-    "slice": Function(_slice, ("list", "whole", "whole")),
+    "slice": Function(_slice, ("list", "whole", "whole"), moves=True),
     "sort": Function(_sort, ("texts",)),
-    "values": Function(lambda value: [value[key] for key in sorted(value)], ("object",)),
-    "zipmap": Function(_zipmap, ("texts", "list")),
+    "values": Function(lambda value: [value[key] for key in sorted(value)], ("object",), moves=True),
+    "zipmap": Function(_zipmap, ("texts", "list"), moves=True),
 }

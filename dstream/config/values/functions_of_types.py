@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from dstream.config.values.function_table import CallFailed, Function
+from dstream.config.values.sensitive import revealed
 from dstream.config.values.unify import NotUnifiable, as_set, unified
-from dstream.config.values.values import NotConvertible, Value, concealed, kind, revealed, to_bool, to_number, to_text
+from dstream.config.values.values import NotConvertible, Value, concealed, kind, to_bool, to_number, to_text
 
 
 def _or_null(convert: Callable[[Any], Any], wanted: str) -> Callable[[Value], Value]:
@@ -41,8 +42,8 @@ FUNCTIONS_OF_TYPES: dict[str, Function] = {
     "nonsensitive": Function(revealed, ("any",), reveals=True),
     "sensitive": Function(concealed, ("any",)),
     "tobool": Function(_or_null(to_bool, "true or false"), ("any",)),
-    "tolist": Function(_or_null(lambda value: unified(_items(value)), "a list"), ("any",)),
-    "tomap": Function(_or_null(_to_map, "an object"), ("any",)),
+    "tolist": Function(_or_null(lambda value: unified(_items(value)), "a list"), ("any",), moves=True),
+    "tomap": Function(_or_null(_to_map, "an object"), ("any",), moves=True),
     "tonumber": Function(_or_null(to_number, "a number"), ("any",)),
     "toset": Function(_or_null(lambda value: as_set(_items(value)), "a list"), ("any",)),
     "tostring": Function(_or_null(to_text, "a string"), ("any",)),

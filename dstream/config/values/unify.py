@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from dstream.config.values.sensitive import Sensitive, marked, opened
 from dstream.config.values.values import Value, equal, kind, to_text
 
 
@@ -18,6 +19,9 @@ class NotUnifiable(Exception):
 
 def unified(values: Sequence[Value]) -> list[Value]:
     """Return the values converted to their common type. Null fits any type. Raises NotUnifiable."""
+    if any(isinstance(value, Sensitive) for value in values):
+        inner = unified([opened(value)[0] for value in values])
+        return [marked(new, opened(old)[1]) for new, old in zip(inner, values, strict=True)]
     present = [value for value in values if value is not None]
     kinds = dict.fromkeys(map(kind, present))
     if len(kinds) < 2 and not any(isinstance(value, (list, dict)) for value in present):

@@ -1,18 +1,20 @@
-"""The values of the language: JSON values, their conversions, and secrets."""
+"""The values of the language: JSON values and their conversions."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
+
+from dstream.config.values.sensitive import Sensitive, SensitiveMark, marked, revealed
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _BOOLS = {"true": True, "false": False, "1": True, "0": False}
 _ESCAPED_IN_JSON = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 
-Value: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
+Value: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | Sensitive | None
 """The result of an expression. Lists and dicts contain values; sets are sorted lists without duplicates."""
 
 
@@ -20,92 +22,42 @@ class NotConvertible(Exception):
     """The value cannot be converted. The message names its type, never its content."""
 
 
-class SecretText(str):
-    """Text that must never be shown. `parts` are the secrets it contains, redacted wherever they occur."""
-
-    __slots__ = ("parts",)
-    parts: frozenset[str]
-
-    @classmethod
-    def of(cls, text: str, parts: Iterable[str] | None = None) -> SecretText:
-        secret = cls(text)
-        secret.parts = frozenset(part for part in ((text,) if parts is None else parts) if part)
-        return secret
-
-    def __repr__(self) -> str:
-        return "'***'"
-
-
-def secrets_in(value: Value) -> frozenset[str]:
-    """Return the parts of all secrets in the value."""
-    return frozenset(part for text in _texts(value) if isinstance(text, SecretText) for part in text.parts)
-
-
-def without_secrets(message: str, values: Iterable[Value]) -> str:
-    """Redact the secrets of `values` in a message that was built from them."""
-    for part in sorted(secrets_in(list(values)), key=len, reverse=True):
-        message = message.replace(part, "***")
-    return message
-
-
-def derived(value: Value, origins: Iterable[Value]) -> Value:
-    """Return a value computed from others: if one of them is secret, all its text is secret."""
-    parts = frozenset(part for origin in origins for part in secrets_in(origin))
-    if not parts:
+def derived(value: Value, mark: SensitiveMark | None) -> Value:
+    """Return a value computed from others with this mark: it is sensitive, and so is its text elsewhere."""
+    if mark is None:
         return value
-    return _map_texts(value, lambda text: SecretText.of(text, parts | {text}))
+    texts = frozenset(_texts(revealed(value)))
+    return marked(value, mark, SensitiveMark(secrets=texts) if mark.secrets else SensitiveMark(read=texts))  # type: ignore[no-any-return]
 
 
 def concealed(value: Value) -> Value:
-    """Return the value with its text marked secret, and its numbers as secret text, since only text can be redacted.
-    Bools stay visible, and so do object keys, which are names."""
-    return _map_texts(_numbers_as_text(value), SecretText.of)
+    """Return the value marked as secret by the author of the file."""
+    return marked(value, SensitiveMark(secrets=frozenset(_texts(revealed(value)))))  # type: ignore[no-any-return]
 
 
-def _numbers_as_text(value: Value) -> Value:
-    if isinstance(value, list):
-        return [_numbers_as_text(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _numbers_as_text(item) for key, item in value.items()}
-    return to_text(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
-
-def revealed(value: Value) -> Value:
-    """Return the value as plain JSON for a provider. Collect its secrets first."""
-    if isinstance(value, dict):
-        return {_plain(key): revealed(item) for key, item in value.items()}
-    return [revealed(item) for item in value] if isinstance(value, list) else _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    return "".join(value) if isinstance(value, SecretText) else value
+def read_from_outside(text: str) -> Sensitive:
+    """Return a text that an expression has read from this machine."""
+    return Sensitive(text, SensitiveMark(read=frozenset(_texts(text))))
 
 
 def _texts(value: Value) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
+    """Yield the texts and numbers in a value, but not the keys of objects, which are names."""
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        if text := to_text(value):
+            yield text
     elif isinstance(value, list):
         for item in value:
             yield from _texts(item)
     elif isinstance(value, dict):
-        for key, item in value.items():
-            yield key
+        for item in value.values():
             yield from _texts(item)
-
-
-def _map_texts(value: Value, change: Callable[[str], Value]) -> Value:
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, list):
-        return [_map_texts(item, change) for item in value]
-    if isinstance(value, dict):
-        return {key: _map_texts(item, change) for key, item in value.items()}
-    return value
 
 
 def kind(value: Value) -> str:
     """Return the type with its article, for messages."""
     match value:
+        case Sensitive():
+            return kind(value.value)
         case None:
             return "null"
         case bool():

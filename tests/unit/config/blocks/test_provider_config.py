@@ -148,7 +148,8 @@ SECRETS = [
     ("var.list", {"a1", "b2"}),
     ('secret("file:s.txt")', {"from file"}),
     ('env("S")', set()),
-    ('length(secret("env:S"))', set()),
+    ('length(secret("env:S"))', {"hunter2"}),
+    ('tonumber("${length(secret("env:S"))}1") + 1', {"hunter2", "71", "72"}),
     ('secret("env:EMPTY")', set()),
 ]
 
