@@ -71,7 +71,10 @@ _TOKEN = re.compile(rf"{_HEAD.pattern}|(?P<text>{_QUOTED.pattern})|(?P<bracket>[
 """Where a line is split: at setting names, strings and brackets."""
 
 _SHORTEST = 4
-"""Shorter values found by name are not redacted: they would match everywhere. Marked secrets always are."""
+"""Shorter secrets are redacted only as whole values: they would match everywhere."""
+
+_SHORTEST_READ = 8
+"""What `env()` has read is often an ordinary word, such as `prod`, that must not be masked everywhere."""
 
 _SHORTEST_STORED = 8
 """A log position contains many short runs of digits that may equal a short secret."""
@@ -133,6 +136,10 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = (), configs: Iterable[Mapping[str, Any]] = ()) -> None:
         self._known: set[str] = set()
+        self._short: set[str] = set()
+        self._read: set[str] = set()
+        self._identifiers: set[str] = set()
+        self._hidden_names: set[str] = set()
         self._certain: frozenset[bytes] = frozenset()
         self._certain_bare: frozenset[str] = frozenset()
         self._values = self._escaped = _Texts(())
@@ -147,10 +154,28 @@ class Redactor:
         """Also redact these secrets from now on. Call it from one thread; others may redact concurrently."""
         secrets = {secret for secret in secrets if secret}
         self._learn_certain(secrets)
-        self._known |= {form for secret in secrets for form in _forms(secret)}
-        self._values = _Texts(self._known)
-        self._escaped = _Texts(map(_without_escapes, self._known))
-        self._has_quotes = any(sign in form for sign in "'\"}" for form in self._known)
+        self._short |= {secret for secret in secrets if len(secret) < _SHORTEST}
+        self._known |= {form for secret in secrets - self._short for form in _forms(secret)}
+        self._look()
+
+    def learn_read(self, texts: Iterable[str], names: Iterable[str], identifiers: Iterable[str]) -> None:
+        """Also hide what `env()` or `file()` has read, as `learn`. Unlike a secret, it may be stored.
+
+        Texts inside `identifiers` and short ones are shown. In `difference`, the values of settings with these `names`
+        are hidden, whatever they are.
+        """
+        self._read |= {text for text in texts if len(text) >= _SHORTEST_READ}
+        self._identifiers |= set(identifiers)
+        self._hidden_names |= {_as_one_word(name) for name in names}
+        self._look()
+
+    def _look(self) -> None:
+        """Look for everything known from now on."""
+        hidden = {text for text in self._read if not any(text in each for each in self._identifiers)}
+        forms = self._known | {form for text in hidden for form in _forms(text)}
+        self._values = _Texts(forms)
+        self._escaped = _Texts(map(_without_escapes, forms))
+        self._has_quotes = any(sign in form for sign in "'\"}" for form in forms)
 
     def _learn_certain(self, secrets: Iterable[str]) -> None:
         for secret in secrets:
@@ -160,7 +185,9 @@ class Redactor:
                 self._certain_bare |= {bare}
 
     def text(self, text: str) -> str:
-        """Return the text with every secret replaced."""
+        """Return the text with every secret replaced; one of fewer than 4 characters only if it is the whole text."""
+        if text in self._short:
+            return MASK
         if has_escapes(text, doubled=self._has_quotes):
             text = self._escaped.mask_escaped(text)
         text = self._values.mask(text)
@@ -191,7 +218,13 @@ class Redactor:
             return {self.text(str(key)): self.value(item, str(key), depth + 1) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.value(item, name, depth + 1) for item in value]
-        return value
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return MASK if is_number and (str(value) in self._known or str(value) in self._short) else value
+
+    def difference(self, value: Any, path: str) -> Any:
+        """Redact a value that a plan shows for a property, such as `sku.capacity`."""
+        is_hidden = _as_one_word(path.rpartition(".")[2]) in self._hidden_names
+        return MASK if is_hidden and value is not None else self.value(value, path)
 
     def error(self, error: ErrorT) -> ErrorT:
         """Redact the error in place, with those that it is made of, and return it."""
@@ -294,6 +327,11 @@ def _found_in(value: Any, name: str, tells: Callable[[str], bool]) -> Iterator[s
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from _found_in(item, name, tells)
+
+
+def _as_one_word(name: str) -> str:
+    """Return a name as one word: `max_size` and `maxSize` name the same property."""
+    return "".join(filter(str.isalnum, name)).lower()
 
 
 def _is_certain_name(name: str) -> bool:

@@ -100,7 +100,9 @@ def spec_of(block: ProviderBlock, project: Project, *, only_describes: bool = Fa
         environ = {**(os.environ if environ is None else environ), **block.environ}
     secrets = block.secrets | {value for name, value in block.environ.items() if is_secret_name(name)}
     fit = partial(fitted, block)
-    return ProviderSpec(argv, block.config, block.label, block.place, block.place_of, secrets, fit, environ)
+    return ProviderSpec(
+        argv, block.config, block.label, block.place, block.place_of, secrets, block.read, fit, environ
+    )
 
 
 def output_spec_of(task: Task, project: Project) -> ProviderSpec:
@@ -111,7 +113,8 @@ def output_spec_of(task: Task, project: Project) -> ProviderSpec:
         return _transform_place(task, path) or spec.place_of(path)
 
     secrets = frozenset(secret for each in task.transforms for secret in each.secrets)
-    return replace(spec, secrets=spec.secrets | secrets, place_of=place_of)
+    read = {**spec.read, ("transform",): frozenset(text for each in task.transforms for text in each.read)}
+    return replace(spec, secrets=spec.secrets | secrets, read=read, place_of=place_of)
 
 
 def _transform_place(task: Task, path: str) -> SourceLocation | None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from dstream.errors import ConfigError, ConfigErrors, SourceLocation
 from dstream.protocol import DEFAULT_MAX_LINE
+from dstream.protocol.config_schema import ConfigPath
 from dstream.protocol.transforms import Transform
 from dstream.state import StateBackend, StateLocation
 
@@ -43,7 +44,7 @@ class ProviderBlock:
     """Variables that this provider's process gets in addition to its environment."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """Strings in `config` and `environ` marked as secret; redact them wherever they occur."""
-    read: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    read: Mapping[ConfigPath, frozenset[str]] = field(default_factory=dict, repr=False)
     """The paths of all sensitive settings, with the strings in them that `env()` or `file()` has read."""
     unread: frozenset[str] = frozenset()
     """Settings omitted from `config` because key vaults are not read; "" means all settings."""

@@ -7,7 +7,7 @@ Covers the keywords that DStream reads, of JSON Schema 2020-12; others may have 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -15,6 +15,10 @@ from dstream.protocol.messages import BadLine
 
 _NAMES = {"defs": "$defs", "ref": "$ref", "additional_properties": "additionalProperties"}
 _NAMES |= {"prefix_items": "prefixItems", "any_of": "anyOf", "one_of": "oneOf", "all_of": "allOf"}
+
+
+ConfigPath: TypeAlias = tuple[str | int, ...]
+"""The way to a value inside a config: names and indexes."""
 
 
 class _Keywords(msgspec.Struct, frozen=True, rename=_NAMES):

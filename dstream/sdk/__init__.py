@@ -25,7 +25,7 @@ from dstream.sdk._stream import Batch, BatchLimits, Checkpoint, Lines, Row, Stat
 if TYPE_CHECKING:
     from dstream.protocol.dead_letters import DeadLetter
     from dstream.protocol.messages import Finding, RunOptions
-    from dstream.sdk._config import Duration, Secret, Size, config_schema, decode_config, run_only
+    from dstream.sdk._config import Duration, Secret, Size, config_schema, decode_config, identifier, run_only
     from dstream.sdk._dead_letters import DeadLetterStore
     from dstream.sdk._telemetry import Telemetry
 
@@ -62,6 +62,7 @@ __all__ = [
     "TransformProvider",
     "config_schema",
     "decode_config",
+    "identifier",
     "run_only",
 ]
 
@@ -76,6 +77,7 @@ _LATER = {
     "Telemetry": "dstream.sdk._telemetry",
     "config_schema": "dstream.sdk._config",
     "decode_config": "dstream.sdk._config",
+    "identifier": "dstream.sdk._config",
     "run_only": "dstream.sdk._config",
 }
 

@@ -47,6 +47,15 @@ def run_only(**when: Any) -> msgspec.Meta:
     return msgspec.Meta(extra_json_schema={"x-run-only": when or True})
 
 
+def identifier() -> msgspec.Meta:
+    """Mark a setting that names what a plan or a log line is about, such as a queue: `Annotated[str, identifier()]`.
+
+    The host then shows its value although `env()` or `file()` has read it. Never mark a setting that may contain a
+    secret.
+    """
+    return msgspec.Meta(extra_json_schema={"x-identifier": True})
+
+
 _MSGSPEC_WORDING = ("Expected", "expected", "Invalid enum value")
 """How messages about types and choices begin. `mismatches` has better ones."""
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")

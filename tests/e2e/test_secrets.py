@@ -24,6 +24,7 @@ TELLTALES = Path(__file__).parent / "telltales"
 
 ENVIRONMENT = {
     "CANARY_ENV": "Zq7Env4Kx",
+    "CANARY_READ": "Zq7Read4Kx,Zq7ReadToo4Kx",
     "CANARY_MARKED": 'Zq7Marked4Kx "quoted" \\ é/+=',
     "CANARY_LINES": "-----BEGIN KEY-----\nZq7LineA4KxZq7LineA4Kx\nZq7LineB4KxZq7LineB4Kx\n-----END KEY-----",
     "DSTREAM_VAR_pw": "Zq7Var4Kx",
@@ -40,6 +41,9 @@ CONFIG = """
       certificate       = secret("env:CANARY_LINES")
       file              = secret("file:secret.txt")
       joined            = "prefix-${secret("file:joined.txt")}-suffix"
+      note              = split(",", env("CANARY_READ"))
+      letter            = "see ${file("letter.txt")}"
+      picked            = env("CANARY_ENV") == "" ? "a" : base64encode(env("CANARY_READ"))
       encoded           = base64encode(secret("file:encoded.txt"))
       target            = "Server=db;User Id=reader;Password=Zq7Part4Kx;Encrypt=yes"
       braced            = "Server=db;PWD={Zq7;Braced4Kx};Encrypt=yes"
@@ -89,7 +93,7 @@ def make(tmp_path: Path) -> Callable[..., DStream]:
         project.mkdir()
         hcl = HCL % {"folder": TELLTALES, "input": input_, "output": output, "config": config}
         (project / "dstream.hcl").write_text(hcl)
-        for name in ("secret", "joined", "encoded"):
+        for name in ("secret", "joined", "encoded", "letter"):
             (project / f"{name}.txt").write_text(f"Zq7{name.title()}4Kx")
         return DStream(project, {**os.environ, **ENVIRONMENT})
 
@@ -124,7 +128,7 @@ def assert_clean(dstream: DStream, done: subprocess.CompletedProcess[str]) -> No
 
 def assert_files_clean(dstream: DStream) -> None:
     """Check state, locks and every other file that the user did not write."""
-    own = {dstream.cwd / name for name in ("dstream.hcl", "secret.txt", "joined.txt", "encoded.txt")}
+    own = {dstream.cwd / name for name in ("dstream.hcl", "secret.txt", "joined.txt", "encoded.txt", "letter.txt")}
     for path in dstream.cwd.rglob("*"):
         if path.is_file() and path not in own:
             assert seen(path.read_text(errors="replace")) == [], path

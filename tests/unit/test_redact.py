@@ -17,10 +17,21 @@ CONNECTION = "Server=db1,1433;Database=Sales;User Id=reader;Password=p@ss word{1
 SAS = "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=abc+/def==;EntityPath=q"
 
 
-@given(st.text(min_size=1, max_size=30), st.text(max_size=20), st.text(max_size=20))
+@given(st.text(min_size=4, max_size=30), st.text(max_size=20), st.text(max_size=20))
 def test_a_marked_secret_never_remains_in_a_text(secret: str, before: str, after: str) -> None:
     clean = Redactor([secret]).text(before + secret + after)
     assert secret not in clean or secret in MASK or secret in before + MASK + after
+
+
+@pytest.mark.parametrize("secret", ["1", "dev"])
+def test_a_short_secret_is_hidden_only_as_a_whole_value(secret: str) -> None:
+    redactor = Redactor([secret])
+    assert redactor.text(f"10:12:11 {secret} rows in develop") == f"10:12:11 {secret} rows in develop"
+    assert redactor.value({"a": [secret, f"{secret} x"]}) == {"a": [MASK, f"{secret} x"]}
+
+
+def test_a_secret_number_is_hidden() -> None:
+    assert Redactor(["73551", "7"]).value({"a": [73551, 7, 73, True]}) == {"a": [MASK, MASK, 73, True]}
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from dstream.cli.lifecycle.current_plan import refuse_other_plans
 from dstream.cli.lifecycle.flags import Flags
 from dstream.cli.lifecycle.guard import (
     refuse_data_loss,
+    refuse_hidden_names,
     refuse_ignored_flags,
     refuse_unconfirmed,
     without_running_streams,
@@ -58,6 +59,7 @@ def change(command: Command, flags: Flags, options: Options) -> int:
     again = [*([] if file else flags.chosen), *options.again]
     if file:
         plans = _refuse_unapproved(file, flags, request, plans, options.again)
+    plans = refuse_hidden_names(command, plans)
     if not flags.allow_data_loss and not request.exit_code(plans):
         plans = refuse_data_loss(command, plans, again)
     if flags.allow_data_loss and not request.exit_code(plans):

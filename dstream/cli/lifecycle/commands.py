@@ -11,7 +11,7 @@ from dstream.cli.audited import AuditedChange
 from dstream.cli.lifecycle.audit_details import audited_errors, result_details
 from dstream.cli.lifecycle.change import change
 from dstream.cli.lifecycle.flags import Flags, with_flags
-from dstream.cli.lifecycle.guard import refuse_ignored_flags
+from dstream.cli.lifecycle.guard import SHOW_NAMES, hides_names, refuse_ignored_flags
 from dstream.cli.lifecycle.plan_file import PlanOptions, planned, read_plan, write_plan
 from dstream.cli.lifecycle.report import CommandReport
 from dstream.cli.lifecycle.request import Request
@@ -68,7 +68,9 @@ def plan(flags: Flags, options: Options) -> int:
     if saved:
         report.hint(f"\nSaved {saved.path}: {saved.seal}.")
     changed = [answer.task for answer in answers if answer.has_changes]
-    if changed and not code and not any(answer.losing for answer in answers):
+    if any(map(hides_names, answers)):
+        report.hint(f"\nA sensitive value hides names, so init and destroy would refuse this plan. {SHOW_NAMES}")
+    elif changed and not code and not any(answer.losing for answer in answers):
         report.hint(f"\nNext: {_next(flags, options, changed)}")
     report.end(answers, saved)
     return code or exit_code("changes" if changed and flags.detailed_exitcode else "done")

@@ -13,8 +13,10 @@ from dstream.cli.view.answer import Answer
 from dstream.cli.view.words import few, loss
 from dstream.config import Project
 from dstream.errors import ConfigError, LockedError, RefusedError
+from dstream.redact import MASK
 from dstream.state import TaskLockHolder, open_store
 
+SHOW_NAMES = 'Show the value that they are made of: nonsensitive(env("NAME")).'
 _POLL_S = 0.2
 
 
@@ -24,6 +26,18 @@ def refuse_data_loss(command: str, answers: Sequence[Answer], again: Sequence[st
     `again`: the options that the suggested command repeats.
     """
     return [replace(each, error=_data_loss(command, each, again)) if each.losing else each for each in answers]
+
+
+def refuse_hidden_names(command: str, answers: Sequence[Answer]) -> list[Answer]:
+    """Set the error `plan.hidden_name` on answers that change resources with hidden names, which nobody can approve."""
+    return [replace(each, error=_hidden_name(command, each)) if hides_names(each) else each for each in answers]
+
+
+def hides_names(answer: Answer) -> bool:
+    """Return whether the plan changes resources whose names or place are hidden."""
+    where = answer.outcome.where if answer.outcome else ""
+    changed = [each.name for each in answer.resources if each.op not in ("same", "refresh")]
+    return bool(changed) and any(MASK in text for text in [where, *changed])
 
 
 def refuse_unconfirmed(
@@ -76,6 +90,15 @@ def _ignored_flag(answer: Answer, flags: Flags) -> ConfigError | None:
             hint=f"Omit {flag}.",
         )
     return None
+
+
+def _hidden_name(command: str, answer: Answer) -> RefusedError:
+    return RefusedError(
+        "plan.hidden_name",
+        f"{command} of {answer.task} would change resources whose names or place are hidden, since they contain a "
+        "sensitive value",
+        hint=SHOW_NAMES,
+    )
 
 
 def _data_loss(command: str, answer: Answer, again: Sequence[str]) -> RefusedError:

@@ -19,6 +19,7 @@ from dstream.config.values.scope import NamedValue, Scope
 from dstream.config.values.sensitive import SensitiveMark, mark_of, marked, opened, revealed
 from dstream.config.values.values import Value, kind
 from dstream.errors import ConfigError, ConfigErrors, SourceLocation
+from dstream.protocol.config_schema import ConfigPath
 
 _PLAIN_KEY = re.compile(r"[^\W\d][\w-]*\Z")
 _LARGEST = 2**64 - 1
@@ -254,20 +255,20 @@ def _without_null(settings: Mapping[str, Value]) -> dict[str, Value]:
     return {name: value for name, value in settings.items() if opened(value)[0] is not None}
 
 
-def sensitive_settings(value: Value, path: str = "") -> dict[str, SensitiveMark]:
+def sensitive_settings(value: Value, path: ConfigPath = ()) -> dict[ConfigPath, SensitiveMark]:
     """Return the marks of the sensitive values inside a config, by path."""
     inner, mark = opened(value)
     if mark is not None:
         whole = mark_of(value)
         assert whole is not None
         return {path: whole}
-    found: dict[str, SensitiveMark] = {}
+    found: dict[ConfigPath, SensitiveMark] = {}
     if isinstance(inner, list):
         for i, item in enumerate(inner):
-            found |= sensitive_settings(item, f"{path}[{i}]")
+            found |= sensitive_settings(item, (*path, i))
     elif isinstance(inner, dict):
         for name, item in inner.items():
-            found |= sensitive_settings(item, child_path(path, name))
+            found |= sensitive_settings(item, (*path, name))
     return found
 
 

@@ -140,10 +140,9 @@ class _Command:
         ):
             raise self._ended()
         hello = self._handshake.hello
-        if hello is None:
-            return
-        self._check(hello)
-        self._report.name("output", hello.name)
+        if hello is not None:
+            self._check(hello)
+            self._report.name("output", hello.name)
         learn_settings(self._link, self._redactor, self._job.cwd, self._report.log, self._check_stop)
 
     def _check(self, hello: Hello) -> None:
@@ -345,7 +344,7 @@ class _Command:
         """Redact the values. A display text of a redacted value is dropped: its unit or format may hide the secret from
         the redactor.
         """
-        old, new = self._redactor.value(each.old, each.path), self._redactor.value(each.new, each.path)
+        old, new = self._redactor.difference(each.old, each.path), self._redactor.difference(each.new, each.path)
         return Difference(
             each.path,
             old,

@@ -18,6 +18,7 @@ from dstream.errors import ConfigError, ConfigErrors
 from dstream.host.provider.describe import introduce
 from dstream.host.provider.link import TICK_S, ProviderLink
 from dstream.host.provider.memory import recall, remember
+from dstream.host.provider.read_settings import read_settings
 from dstream.host.provider.secret_settings import secret_values
 from dstream.host.provider.spec import ProviderSpec
 from dstream.protocol.messages import Hello, Role
@@ -47,10 +48,12 @@ def learn_settings(
     """
     hello = link.handshake.hello
     if hello is None or not link.spec.config:
+        _hide(link, redactor, {})
         return
     try:
         schema = schema_of(link.spec, hello, link.role, cwd, check_stop)
         if schema is None:
+            _hide(link, redactor, {})
             return
         try:
             _fit(link, redactor, schema)
@@ -60,13 +63,20 @@ def learn_settings(
                 raise
             _fit(link, redactor, current)
     except NotDescribed:
+        _hide(link, redactor, {})
         log("warning", "provider.not_described", role=link.role, provider=link.name)
 
 
 def _fit(link: ProviderLink, redactor: Redactor, schema: Mapping[str, Any]) -> None:
-    redactor.learn(secret_values(link.spec.config, schema))
+    _hide(link, redactor, schema)
     if link.spec.fit is not None:
         link.config = link.spec.fit(schema)
+
+
+def _hide(link: ProviderLink, redactor: Redactor, schema: Mapping[str, Any]) -> None:
+    """Pass what is secret, and what is hidden since `env()` or `file()` has read it. An empty schema marks nothing."""
+    redactor.learn(secret_values(link.spec.config, schema))
+    redactor.learn_read(*read_settings(link.spec.config, link.spec.read, schema))
 
 
 def schema_of(

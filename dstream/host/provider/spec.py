@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dstream.errors import SourceLocation
+from dstream.protocol.config_schema import ConfigPath
 
 HELLO_TIMEOUT_S = 5.0
 
@@ -31,6 +32,8 @@ class ProviderSpec:
     place_of: Callable[[str], SourceLocation | None] = _nowhere
     """The place of a path inside the config, such as `tables[0]`."""
     secrets: frozenset[str] = frozenset()
+    read: Mapping[ConfigPath, frozenset[str]] = field(default_factory=dict)
+    """The paths of all sensitive settings, with the texts in them that `env()` or `file()` has read."""
     fit: Fit | None = None
     """None: the provider gets the config as it is."""
     environ: Mapping[str, str] | None = None

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from dstream.sdk import Duration, Secret, Size
+from dstream.sdk import Duration, Secret, Size, identifier
 from dstream.sdk.errors import ConfigError
 from dstream_mssql_cdc.position import parse_lsn
 
@@ -53,9 +53,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tables: Annotated[
         list[TablePattern],
         Meta(min_length=1, description='tables to read: "schema.table", "table" (in dbo), "schema.*" or "*.*"'),
+        identifier(),
     ]
     exclude_tables: Annotated[
-        list[TablePattern], Meta(description='tables that patterns in `tables` do not select, as names or "schema.*"')
+        list[TablePattern],
+        Meta(description='tables that patterns in `tables` do not select, as names or "schema.*"'),
+        identifier(),
     ] = []
     start_from: Annotated[
         str | None,
@@ -68,8 +71,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     credential: Annotated[
         Credential | None, Meta(description="how to sign in to Entra ID, if the connection string has no login")
     ] = None
-    tenant_id: str | None = None
-    client_id: str | None = None
+    tenant_id: Annotated[str | None, identifier()] = None
+    client_id: Annotated[str | None, identifier()] = None
     client_secret: Secret[str] | None = None
     poll_interval: Duration = Duration("1s")
     max_poll_interval: Annotated[
@@ -116,7 +119,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     binary: Annotated[Literal["base64", "hex"], Meta(description="JSON form of binary, varbinary and image")] = "base64"
     read_only_intent: Annotated[bool, Meta(description="connect to a readable secondary replica")] = False
     odbc_driver: Annotated[
-        str | None, Meta(description="driver name or path; default: the driver installed with this provider")
+        str | None,
+        Meta(description="driver name or path; default: the driver installed with this provider"),
+        identifier(),
     ] = None
     allow_plaintext: Annotated[
         bool,

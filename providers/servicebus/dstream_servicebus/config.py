@@ -13,7 +13,7 @@ from dstream_stacks.entities import ORIGINAL_NAME, EntityKind, EntityNames
 from dstream_stacks.naming import NameTemplate, is_entity_name
 from msgspec import Meta
 
-from dstream.sdk import Duration, Size, run_only
+from dstream.sdk import Duration, Size, identifier, run_only
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus.settings.dead_letters import (
     DeadLetterPlace,
@@ -27,6 +27,7 @@ from dstream_servicebus.settings.messages import MessageRules, MessageSettings, 
 _T = TypeVar("_T")
 
 _RUN_ONLY = run_only()
+_IDENTIFIER = identifier()
 
 
 class Batching(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -57,13 +58,17 @@ class Retrying(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class Config(MessageSettings, frozen=True, kw_only=True):
     """The output's `config` block."""
 
-    queue: Annotated[str | None, Meta(description="a name, or a template, e.g. {source_database}-{table}")] = None
-    topic: Annotated[str | None, Meta(description="a name, or a template, e.g. {source_database}-{table}")] = None
-    source_host: str | None = None
-    source_database: str | None = None
-    tables: Annotated[list[str], Meta(description="tables whose entities are provisioned and checked at start")] = (
-        msgspec.field(default_factory=list)
-    )
+    queue: Annotated[
+        str | None, Meta(description="a name, or a template, e.g. {source_database}-{table}"), _IDENTIFIER
+    ] = None
+    topic: Annotated[
+        str | None, Meta(description="a name, or a template, e.g. {source_database}-{table}"), _IDENTIFIER
+    ] = None
+    source_host: Annotated[str | None, _IDENTIFIER] = None
+    source_database: Annotated[str | None, _IDENTIFIER] = None
+    tables: Annotated[
+        list[str], Meta(description="tables whose entities are provisioned and checked at start"), _IDENTIFIER
+    ] = msgspec.field(default_factory=list)
 
     batch: Annotated[Batching, _RUN_ONLY] = msgspec.field(default_factory=Batching)
     concurrency: Annotated[int, Meta(ge=1, le=64, description="maximum concurrent sends"), _RUN_ONLY] = 4
@@ -72,9 +77,9 @@ class Config(MessageSettings, frozen=True, kw_only=True):
     on_oversize: Annotated[OnErrorAction | None, Meta(description="older name of on_error.oversize"), _RUN_ONLY] = None
     dead_letter: Annotated[DeadLetterPlace | None, _RUN_ONLY] = None
 
-    original_resource_group: str | None = msgspec.field(default=None, name="resourceGroup")
-    original_source_host: str | None = msgspec.field(default=None, name="sourceHost")
-    original_source_database: str | None = msgspec.field(default=None, name="sourceDatabase")
+    original_resource_group: Annotated[str | None, _IDENTIFIER] = msgspec.field(default=None, name="resourceGroup")
+    original_source_host: Annotated[str | None, _IDENTIFIER] = msgspec.field(default=None, name="sourceHost")
+    original_source_database: Annotated[str | None, _IDENTIFIER] = msgspec.field(default=None, name="sourceDatabase")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,11 @@ leak_to_stderr(line_1)
 leak_to_control_lines(line_1)
 if command["command"] != "run":
     texts = list(leaves(config))
+    options = command["options"]
+    is_applied = options.get("init_follows") or options.get("destroy")  # a change of a hidden name would be refused
     resources = [
         {
-            "op": "create",
+            "op": "same" if is_applied else "create",
             "phase": "done" if command["command"] == "init" else "planned",
             "type": "test:Queue",
             "name": f"queue {text}",
@@ -35,6 +37,7 @@ if command["command"] != "run":
         }
         for text in texts
     ]
+    resources.append({**resources[0], "op": "create", "name": "queue"})
     for resource in resources:
         say({"dstream": "resource", **resource})
         say({"dstream": "diagnostic", "severity": "warning", "message": resource["note"], "name": resource["name"]})

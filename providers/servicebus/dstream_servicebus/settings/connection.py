@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from dstream.sdk import Secret, run_only
+from dstream.sdk import Secret, identifier, run_only
 from dstream_servicebus.settings.infrastructure import ServiceBusInfrastructure
 
 _RUN_ONLY_IN_ARM = run_only(mode="arm")
@@ -30,13 +30,16 @@ class ServiceBusConnection(ServiceBusInfrastructure, frozen=True, kw_only=True):
     output_secret: Annotated[
         str | None,
         Meta(description="azurekeyvault://VAULT/NAME: init writes the stack's connection string there, run reads it"),
+        identifier(),
     ] = None
     namespace: Annotated[
-        str | None, Meta(description="short or full host name; where to publish without a connection string")
+        str | None,
+        Meta(description="short or full host name; where to publish without a connection string"),
+        identifier(),
     ] = None
     credential: Annotated[Credential | None, Meta(description="how to sign in to Entra ID"), _RUN_ONLY_IN_ARM] = None
-    tenant_id: Annotated[str | None, _RUN_ONLY_IN_ARM] = None
-    client_id: Annotated[str | None, _RUN_ONLY_IN_ARM] = None
+    tenant_id: Annotated[str | None, _RUN_ONLY_IN_ARM, identifier()] = None
+    client_id: Annotated[str | None, _RUN_ONLY_IN_ARM, identifier()] = None
     client_secret: Annotated[Secret[str] | None, _RUN_ONLY_IN_ARM] = None
     admin_connection_string: Annotated[
         Secret[str] | None,
@@ -44,7 +47,10 @@ class ServiceBusConnection(ServiceBusInfrastructure, frozen=True, kw_only=True):
         _RUN_ONLY_IN_ARM,
     ] = None
     ca_file: Annotated[
-        str | None, Meta(description="PEM file of the CA that signed the broker's certificate"), _RUN_ONLY_IN_ARM
+        str | None,
+        Meta(description="PEM file of the CA that signed the broker's certificate"),
+        _RUN_ONLY_IN_ARM,
+        identifier(),
     ] = None
 
     allow_plaintext: Annotated[
@@ -67,6 +73,7 @@ class ServiceBusConnection(ServiceBusInfrastructure, frozen=True, kw_only=True):
         str | None,
         Meta(description="sb://HOST[:PORT], an address that leads to the namespace, such as an application gateway"),
         _RUN_ONLY_IN_ARM,
+        identifier(),
     ] = None
 
     original_connection_string: Annotated[Secret[str] | None, _RUN_ONLY_IN_ARM] = msgspec.field(

@@ -13,12 +13,14 @@ from dstream_stacks.properties import EntityProperty, EntityType, Tier, properti
 from dstream_stacks.spec import Mode, PrincipalType, PublicNetworkAccess, Right, Role, TlsVersion
 from msgspec import Meta
 
-from dstream.sdk import Duration, Size, run_only
+from dstream.sdk import Duration, Size, identifier, run_only
 
 _Expression = Annotated[str, Meta(min_length=1, max_length=1024)]
 """Microsoft: Service Bus quotas, "Maximum size of SQL filter" and "action": 1,024 characters."""
 _Positive = Annotated[float, Meta(gt=0)]
 
+_IDENTIFIER = identifier()
+_Name = Annotated[str, _IDENTIFIER]
 _Protect = Annotated[bool | None, Meta(description="refuse to delete or replace it; default: the output's")]
 _Retain = Annotated[bool | None, Meta(description="leave it in place on destroy; default: the output's")]
 _Import = Annotated[bool | None, Meta(description="import it if it already exists; default: the output's")]
@@ -88,7 +90,7 @@ _Action = Annotated[_Expression | None, Meta(description="SQL that changes the m
 class RuleSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """One rule of a subscription: a filter or correlation, and an optional action."""
 
-    name: str
+    name: _Name
     filter: _Filter = None
     correlation: CorrelationSettings | None = None
     action: _Action = None
@@ -97,10 +99,10 @@ class RuleSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
 class SubscriptionSettings(_SubscriptionFields, frozen=True, kw_only=True):
     """A subscription of the task's topics. Without filter, correlation and rules it receives every message."""
 
-    name: str
-    topics: Annotated[list[str], Meta(description="names of its topics; default: all topics of the task")] = (
-        msgspec.field(default_factory=list)
-    )
+    name: _Name
+    topics: Annotated[
+        list[str], Meta(description="names of its topics; default: all topics of the task"), _IDENTIFIER
+    ] = msgspec.field(default_factory=list)
     filter: _Filter = None
     correlation: CorrelationSettings | None = None
     action: _Action = None
@@ -112,11 +114,13 @@ class SubscriptionSettings(_SubscriptionFields, frozen=True, kw_only=True):
 class AuthorizationRuleSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """A key for other programs, such as consumers."""
 
-    name: str
+    name: _Name
     rights: Annotated[
         list[Right], Meta(min_length=1, description="Listen, Send, Manage; Manage requires the other two")
     ]
-    entity: Annotated[str | None, Meta(description="the queue or topic it is for; default: the whole namespace")] = None
+    entity: Annotated[
+        str | None, Meta(description="the queue or topic it is for; default: the whole namespace"), _IDENTIFIER
+    ] = None
 
 
 class CustomerManagedKeySettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -144,7 +148,7 @@ class NetworkRulesSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=Tr
 class PrivateEndpointSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """An address of the namespace in an existing virtual network."""
 
-    name: str
+    name: _Name
     subnet: Annotated[str, Meta(description="resource ID of the subnet")]
     location: Annotated[str | None, Meta(description="of the virtual network; default: the namespace's")] = None
     dns_zone: Annotated[
@@ -156,12 +160,16 @@ class RoleAssignmentSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=
     """Access for an identity in Entra ID, without a key."""
 
     role: Annotated[Role, Meta(description="Sender or Receiver: Azure Service Bus Data Sender or Data Receiver")]
-    principal_id: Annotated[str, Meta(description="the identity's object ID, a GUID")]
+    principal_id: Annotated[str, Meta(description="the identity's object ID, a GUID"), _IDENTIFIER]
     principal_type: Annotated[
         PrincipalType, Meta(description="ServicePrincipal (also managed identities), Group or User")
     ] = "ServicePrincipal"
-    entity: Annotated[str | None, Meta(description="the queue or topic; default: every one of the task")] = None
-    subscription: Annotated[str | None, Meta(description="only this subscription of the topics; for Receiver")] = None
+    entity: Annotated[
+        str | None, Meta(description="the queue or topic; default: every one of the task"), _IDENTIFIER
+    ] = None
+    subscription: Annotated[
+        str | None, Meta(description="only this subscription of the topics; for Receiver"), _IDENTIFIER
+    ] = None
 
 
 class ServiceBusInfrastructure(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -170,11 +178,15 @@ class ServiceBusInfrastructure(msgspec.Struct, forbid_unknown_fields=True, froze
     mode: Annotated[
         Mode, Meta(description="arm: through Azure Resource Manager; entities: with only a connection string")
     ] = "arm"
-    subscription_id: Annotated[str | None, Meta(description="Azure subscription; default: ARM_SUBSCRIPTION_ID")] = None
-    resource_group: Annotated[str | None, Meta(description="resource group of the namespace")] = None
+    subscription_id: Annotated[
+        str | None, Meta(description="Azure subscription; default: ARM_SUBSCRIPTION_ID"), _IDENTIFIER
+    ] = None
+    resource_group: Annotated[str | None, Meta(description="resource group of the namespace"), _IDENTIFIER] = None
     create_resource_group: bool = False
     create_namespace: bool = False
-    location: Annotated[str | None, Meta(description="Azure region of the resources to create, e.g. westeurope")] = None
+    location: Annotated[
+        str | None, Meta(description="Azure region of the resources to create, e.g. westeurope"), _IDENTIFIER
+    ] = None
     sku: Annotated[Tier | None, Meta(description="tier of the namespace; default for a new one: Standard")] = None
     capacity: Annotated[Literal[1, 2, 4, 8, 16] | None, Meta(description="messaging units; Premium only")] = None
     premium_messaging_partitions: Annotated[Literal[1, 2, 4] | None, Meta(description="Premium only")] = None

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from dstream.cli.lifecycle.guard import without_running_streams
+from dstream.cli.lifecycle.guard import refuse_hidden_names, without_running_streams
 from dstream.cli.view.answer import Answer
 from dstream.config import Project
 from dstream.errors import DStreamError, RefusedError
@@ -20,6 +20,24 @@ from dstream.protocol.lifecycle import ListedResource
 from dstream.state import Lease, StateLocation, open_store
 
 PLANNED = Answer("orders", "p", outcome=LifecycleOutcome("p", [ListedResource("q", "t", "delete", "planned")]))
+
+
+@pytest.mark.parametrize(
+    ("name", "op", "where", "is_refused"),
+    [
+        ("orders", "delete", "sb-retail", False),
+        ("***", "delete", "sb-retail", True),
+        ("orders-***", "create", "sb-retail", True),
+        ("orders", "create", "***", True),
+        ("orders-***", "same", "***", False),
+    ],
+)
+def test_a_change_of_a_resource_whose_name_is_hidden_is_refused(
+    name: str, op: Any, where: str, is_refused: bool
+) -> None:
+    plan = Answer("orders", "p", outcome=LifecycleOutcome("p", [ListedResource(name, "t", op, "planned")], where=where))
+    (answer,) = refuse_hidden_names("init", [plan])
+    assert (answer.error is not None and answer.error.code == "plan.hidden_name") is is_refused
 
 
 @pytest.fixture
