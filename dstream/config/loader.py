@@ -22,9 +22,9 @@ from dstream.config.hcl.syntax import Block, Body
 from dstream.config.model import ROLES, Project, Role, Settings, Task
 from dstream.config.untrusted import budget, refuse_programs
 from dstream.config.values.environment import Environment, utc_now
-from dstream.config.values.evaluate import MemberLookup
 from dstream.config.values.functions import functions
 from dstream.config.values.key_vault_secret import NoKeyVault, Unread
+from dstream.config.values.names import MemberLookup
 from dstream.config.values.scope import NamedValue, Scope
 from dstream.config.values.values import Value
 from dstream.errors import ConfigError, ConfigErrors, SourceLocation

@@ -44,6 +44,7 @@ CONFIG = """
       note              = split(",", env("CANARY_READ"))
       letter            = "see ${file("letter.txt")}"
       picked            = env("CANARY_ENV") == "" ? "a" : base64encode(env("CANARY_READ"))
+      rendered          = "{{ env "CANARY_READ" | replace "," ";" }}"
       encoded           = base64encode(secret("file:encoded.txt"))
       target            = "Server=db;User Id=reader;Password=Zq7Part4Kx;Encrypt=yes"
       braced            = "Server=db;PWD={Zq7;Braced4Kx};Encrypt=yes"

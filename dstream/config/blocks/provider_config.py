@@ -13,8 +13,8 @@ from dstream.config.blocks.written_settings import Written, written_settings
 from dstream.config.hcl.problem import Problem, did_you_mean
 from dstream.config.hcl.source import SourceFile
 from dstream.config.hcl.syntax import Attribute, Block, Body, Expression, Literal, ObjectOf, TupleOf
-from dstream.config.values.evaluate import MemberLookup
 from dstream.config.values.key_vault_secret import Unread
+from dstream.config.values.names import MemberLookup
 from dstream.config.values.scope import NamedValue, Scope
 from dstream.config.values.sensitive import SensitiveMark, mark_of, marked, opened, revealed
 from dstream.config.values.values import Value, kind

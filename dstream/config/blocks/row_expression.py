@@ -17,7 +17,9 @@ from dstream.config.hcl.syntax import (
     Expression,
     GetAttribute,
     GetIndex,
+    Literal,
     Name,
+    Rendered,
     TemplateExpression,
     Unary,
 )
@@ -79,6 +81,9 @@ class RowExpressions:
 
     def text(self, expression: Expression) -> list[RowField | FixedValue]:
         """Read a text: a string, a field, or a string with fields in it. Return its parts."""
+        if isinstance(expression, Rendered) and _mentions_row(expression):
+            self._evaluate(Rendered(expression.at, Literal(expression.at, ""), expression.texts))  # notes the mark
+            return self.text(expression.value)
         parts = expression.parts if isinstance(expression, TemplateExpression) else (expression,)
         return [self._field(part) if _mentions_row(part) else self._fixed_text(part) for part in parts]
 

@@ -10,8 +10,8 @@ from dstream.config.blocks.provider_config import ProviderConfig, sensitive_sett
 from dstream.config.blocks.transform import TransformReader
 from dstream.config.hcl.syntax import Attribute, Block
 from dstream.config.model import DEFAULT_START_TIMEOUT_S, ProviderBlock, Restart, Role, Task
-from dstream.config.values.evaluate import MemberLookup
 from dstream.config.values.key_vault_secret import Unread
+from dstream.config.values.names import MemberLookup
 from dstream.config.values.scope import Group, NamedValue
 from dstream.config.values.sensitive import mark_of, opened, revealed
 from dstream.config.values.values import Value, kind

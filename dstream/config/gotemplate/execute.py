@@ -56,6 +56,13 @@ class TemplateRefused(Exception):
         self.at = at
 
 
+class _Read:
+    """A value in a variable, or the dot, that was computed from the environment."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
 class Output:
     """The rendered text so far."""
 
@@ -65,12 +72,12 @@ class Output:
         self.holes: list[Hole] = []
         self._length = 0
 
-    def write(self, text: str, origin: int, *, verbatim: bool) -> None:
+    def write(self, text: str, origin: int, *, verbatim: bool, is_read: bool = False) -> None:
         if not text:
             return
         if self._length + len(text) > MAX_CHARACTERS:
             raise TemplateTooLong(f"the templates write more than {MAX_CHARACTERS:,} characters", origin)
-        self.segments.append(Segment(self._length, origin, verbatim))
+        self.segments.append(Segment(self._length, origin, verbatim, is_read))
         self.parts.append(text)
         self._length += len(text)
 
@@ -80,19 +87,24 @@ class Output:
 
 
 class Executor:
-    """Evaluates one tree. `tolerant`: the functions that accept an unset environment variable. `refused`: those
-    that the file may not call."""
+    """Evaluates one tree. `tolerant`: the functions that accept an unset environment variable. `reading`: those that
+    read the environment; if `is_untrusted`, the file may not call them."""
 
     def __init__(
         self,
         functions: Mapping[str, TemplateFunction],
         tolerant: frozenset[str],
-        refused: frozenset[str] = frozenset(),
+        reading: frozenset[str] = frozenset(),
+        *,
+        is_untrusted: bool = False,
     ) -> None:
         self.output = Output()
         self._functions = functions
         self._tolerant = tolerant
-        self._refused = refused
+        self._reading = reading
+        self._is_untrusted = is_untrusted
+        self._has_read = False
+        """Whether the pipeline being evaluated has read the environment."""
         self._steps = 0
         self._at = 0
 
@@ -123,38 +135,47 @@ class Executor:
                 empty = is_empty(self._pipeline(node.condition, dot, scope))
                 self.run(node.otherwise if empty else node.then, dot, dict(scope))
             case With():
-                subject = self._pipeline(node.subject, dot, scope)
+                subject, kept = self._whole(node.subject, dot, scope)
                 if is_empty(subject):
                     self.run(node.otherwise, dot, dict(scope))
                 else:
-                    inner = {**scope, node.variable: subject} if node.variable else dict(scope)
-                    self.run(node.body, subject, inner)
+                    inner = {**scope, node.variable: kept} if node.variable else dict(scope)
+                    self.run(node.body, kept, inner)
             case Range():
                 self._range(node, dot, scope)
 
     def _action(self, node: Action, dot: Any, scope: dict[str, Any]) -> None:
-        value = self._pipeline(node.pipeline, dot, scope)
+        value, kept = self._whole(node.pipeline, dot, scope)
         if node.variable:
             if not node.declares and node.variable not in scope:
                 raise failed(f"the template variable {node.variable} is not declared")
-            scope[node.variable] = value
+            scope[node.variable] = kept
         elif isinstance(value, Unset):
             raise TemplateFailed(value.hole)
         else:
-            self.output.write(printed(value), node.at, verbatim=False)
+            self.output.write(printed(value), node.at, verbatim=False, is_read=self._has_read)
 
     def _range(self, node: Range, dot: Any, scope: dict[str, Any]) -> None:
-        found = self._pipeline(node.items, dot, scope)
+        found, kept = self._whole(node.items, dot, scope)
+        is_read = kept is not found
         if isinstance(found, Unset):
             raise TemplateFailed(found.hole)
         is_empty_range = True
         for key, value in _pairs(found):
             is_empty_range = False
             self._step(node.at)
+            if is_read:
+                key, value = _Read(key), _Read(value)
             names = {node.key: key} if node.key else {}
             self.run(node.body, value, {**scope, **names, **({node.value: value} if node.value else {})})
         if is_empty_range:
             self.run(node.otherwise, dot, dict(scope))
+
+    def _whole(self, pipeline: Pipeline, dot: Any, scope: dict[str, Any]) -> tuple[Any, Any]:
+        """Return the value of a pipeline, and what to keep in a variable or as the dot."""
+        self._has_read = False
+        value = self._pipeline(pipeline, dot, scope)
+        return value, _Read(value) if self._has_read else value
 
     def _pipeline(self, pipeline: Pipeline, dot: Any, scope: dict[str, Any]) -> Any:
         first, *rest = pipeline.commands
@@ -181,20 +202,28 @@ class Executor:
             case Variable():
                 if operand.name not in scope:
                     raise failed(f"the template variable {operand.name} is not declared")
-                return scope[operand.name]
+                return self._opened(scope[operand.name])
             case Dot():
-                return dot
+                return self._opened(dot)
             case Fields():
                 return _field(self._operand(operand.target, dot, scope), operand.names)
             case Pipeline():
                 return self._pipeline(operand, dot, scope)
 
+    def _opened(self, kept: Any) -> Any:
+        if not isinstance(kept, _Read):
+            return kept
+        self._has_read = True
+        return kept.value
+
     def _call(self, name: str, values: list[Any]) -> Any:
         function = self._functions.get(name)
         if function is None:
             raise failed(f'unknown template function "{name}"', did_you_mean(name, self._functions))
-        if name in self._refused:
-            raise TemplateRefused(name, self._at)
+        if name in self._reading:
+            if self._is_untrusted:
+                raise TemplateRefused(name, self._at)
+            self._has_read = True
         unset = next((value for value in values if isinstance(value, Unset)), None)
         if unset is not None and name not in self._tolerant:
             return unset

@@ -22,7 +22,7 @@ def render(
     from dstream.config.gotemplate import parse, sprig  # most files have no template
     from dstream.config.gotemplate.execute import Executor, TemplateRefused, TemplateTooLong
 
-    executor = Executor(sprig.functions(environ, now), sprig.TOLERANT, sprig.READING if is_untrusted else frozenset())
+    executor = Executor(sprig.functions(environ, now), sprig.TOLERANT, sprig.READING, is_untrusted=is_untrusted)
     try:
         executor.run(parse.parse(written))
     except TemplateTooLong as error:

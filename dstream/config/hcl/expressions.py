@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 
 from dstream.config.hcl.problem import Problem
@@ -21,6 +21,7 @@ from dstream.config.hcl.syntax import (
     Missing,
     Name,
     ObjectOf,
+    Rendered,
     Splat,
     TupleOf,
     Unary,
@@ -29,6 +30,8 @@ from dstream.config.hcl.syntax_error import no_value, unexpected
 from dstream.config.hcl.template import TemplateReader
 from dstream.config.hcl.tokens import Tokens
 
+ReadWithin = Callable[[int, int], tuple[str, ...]]
+"""Returns what templates have computed from the environment between two offsets."""
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 _LEVELS = ("||", "&&", "== !=", "< <= > >=", "+ -", "* / %")
 """Binary operators, from lowest to highest precedence."""
@@ -39,10 +42,13 @@ _MOST_DIGITS = 400
 class ExpressionParser:
     """Reads expressions from tokens. Raises Problem."""
 
-    def __init__(self, tokens: Tokens, holes: Sequence[Hole], templates: TemplateReader) -> None:
+    def __init__(
+        self, tokens: Tokens, holes: Sequence[Hole], templates: TemplateReader, read_within: ReadWithin
+    ) -> None:
         self._tokens = tokens
         self._holes = holes
         self._templates = templates
+        self._read_within = read_within
 
     def expression(self) -> Expression:
         start = self._tokens.peek().at
@@ -86,9 +92,9 @@ class ExpressionParser:
         token = self._tokens.read()
         match token.kind:
             case "number":
-                return Literal(token.at, _number(self._tokens.text_of(token), token.at))
+                return self._rendered(token, Literal(token.at, _number(self._tokens.text_of(token), token.at)))
             case "string" | "heredoc":
-                return self.string(token)
+                return self._rendered(token, self.string(token))
             case "name":
                 return self._name(token)
             case "(":
@@ -107,12 +113,16 @@ class ExpressionParser:
                     return self._object(token)
         raise no_value(token, self._tokens.text)
 
+    def _rendered(self, token: Token, value: Expression) -> Expression:
+        texts = self._read_within(token.at, token.end)
+        return Rendered(token.at, value, texts) if texts else value
+
     def _name(self, token: Token) -> Expression:
         if self._tokens.peek().kind in ("(", "::"):
             return self._call(token)
         name = self._tokens.text_of(token)
         if name in _WORDS:
-            return Literal(token.at, _WORDS[name])
+            return self._rendered(token, Literal(token.at, _WORDS[name]))
         match = HOLE.search(name)
         return Missing(token.at + match.start(), self._holes[int(match[1])]) if match else Name(token.at, name)
 
@@ -166,6 +176,8 @@ class ExpressionParser:
         """A key that is just a name is text. A reference must be in parentheses."""
         first = self._tokens.peek()
         key = self.expression()
+        if isinstance(key, Rendered):  # keys have no marks
+            key = key.value
         if first.kind != "name":
             return key
         if isinstance(key, Name):

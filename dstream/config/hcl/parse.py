@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from dstream.config.hcl.expressions import ExpressionParser, missing_value
+from dstream.config.hcl.expressions import ExpressionParser, ReadWithin, missing_value
 from dstream.config.hcl.problem import Problem
 from dstream.config.hcl.scan import Token, scan
 from dstream.config.hcl.source import HOLE, Hole, SourceFile
@@ -25,30 +25,31 @@ _T = TypeVar("_T")
 
 def parse(source: SourceFile) -> Body:
     """The body of a file. Raises Problem for the first syntax error."""
-    return _Parser(source.text, source.holes).file()
+    return _Parser(source.text, source.holes, source.read_within).file()
 
 
 def parse_expression(text: str) -> Expression:
     """The expression of a text outside a file. Raises Problem."""
-    return _Parser(text, ()).expression(0, len(text))
+    return _Parser(text).expression(0, len(text))
 
 
 def parse_template(text: str) -> Expression:
     """The template that a text outside a file consists of. Raises Problem."""
-    return _Parser(text, ()).templates.whole()
+    return _Parser(text).templates.whole()
 
 
 class _Parser:
     """Parses parts of one text. `holes`: its templates without a value."""
 
-    def __init__(self, text: str, holes: Sequence[Hole]) -> None:
+    def __init__(self, text: str, holes: Sequence[Hole] = (), read_within: ReadWithin = lambda *_: ()) -> None:
         self._text = text
         self._holes = holes
+        self._read_within = read_within
         self.templates = TemplateReader(text, holes, self.expression)
 
     def file(self) -> Body:
         tokens = Tokens(self._text, scan(self._text, 0, len(self._text)), line_breaks=True)
-        expressions = ExpressionParser(tokens, self._holes, self.templates)
+        expressions = ExpressionParser(tokens, self._holes, self.templates, self._read_within)
         return self._explained(tokens, lambda: _BodyParser(tokens, expressions).items("end"))
 
     def expression(self, start: int, end: int) -> Expression:
@@ -59,7 +60,7 @@ class _Parser:
         return self._explained(tokens, lambda: self._only_expression(tokens))
 
     def _only_expression(self, tokens: Tokens) -> Expression:
-        found = ExpressionParser(tokens, self._holes, self.templates).expression()
+        found = ExpressionParser(tokens, self._holes, self.templates, self._read_within).expression()
         if tokens.peek().kind != "end":
             raise unexpected(tokens.peek(), self._text)
         return found

@@ -24,6 +24,8 @@ class Segment:
     start: int
     origin: int
     verbatim: bool
+    is_read: bool = False
+    """Whether it was computed from the environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,24 @@ class SourceFile:
         """Return the offset in the original file."""
         segment = self._segment(offset)
         return segment.origin + (offset - segment.start if segment.verbatim else 0)
+
+    def read_within(self, start: int, end: int) -> tuple[str, ...]:
+        """Return the texts between these offsets that templates have computed from the environment."""
+        if not self._has_read:
+            return ()
+        found: list[str] = []
+        for index in range(self._index(start), len(self.segments)):
+            segment = self.segments[index]
+            if segment.start >= end:
+                break
+            following = self.segments[index + 1].start if index + 1 < len(self.segments) else len(self.text)
+            if segment.is_read and following > start:
+                found.append(self.text[max(start, segment.start) : min(end, following)])
+        return tuple(found)
+
+    @cached_property
+    def _has_read(self) -> bool:
+        return any(segment.is_read for segment in self.segments)
 
     def place(self, offset: int, block: str = "") -> SourceLocation:
         return self.place_as_written(self.origin(offset), block)

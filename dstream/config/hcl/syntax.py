@@ -24,6 +24,14 @@ class Missing(msgspec.Struct, frozen=True):
     hole: Hole
 
 
+class Rendered(msgspec.Struct, frozen=True):
+    """A string or number of which a template has computed `texts` from the environment."""
+
+    at: int
+    value: Expression
+    texts: tuple[str, ...]
+
+
 class TemplateExpression(msgspec.Struct, frozen=True):
     """A string that contains `${}` or `%{}`."""
 
@@ -136,6 +144,7 @@ class ForEach(msgspec.Struct, frozen=True):
 Expression = (
     Literal
     | Missing
+    | Rendered
     | TemplateExpression
     | IfDirective
     | ForDirective

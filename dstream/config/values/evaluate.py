@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from dstream.config.hcl.problem import Problem, did_you_mean
 from dstream.config.hcl.syntax import (
@@ -22,6 +22,7 @@ from dstream.config.hcl.syntax import (
     Missing,
     Name,
     ObjectOf,
+    Rendered,
     Splat,
     TemplateExpression,
     TupleOf,
@@ -31,6 +32,7 @@ from dstream.config.hcl.syntax import (
 from dstream.config.values.file_text import MAX_CHARACTERS
 from dstream.config.values.function_table import CallFailed, Functions
 from dstream.config.values.key_vault_secret import Unread
+from dstream.config.values.names import MemberLookup, Names, is_value, settled
 from dstream.config.values.operators import OperatorFailed, binary, truth, unary
 from dstream.config.values.sensitive import (
     Sensitive,
@@ -45,33 +47,6 @@ from dstream.config.values.sensitive import (
 from dstream.config.values.unify import NotUnifiable, unified
 from dstream.config.values.values import NotConvertible, Value, derived, kind, to_number, to_text
 from dstream.errors import ConfigError, ConfigErrors, DStreamError
-
-if TYPE_CHECKING:
-    from typing_extensions import TypeIs
-
-
-class MemberLookup(Protocol):
-    """A namespace whose members are evaluated on demand: `var`, `local`, `task`."""
-
-    def member(self, name: str, at: int) -> Value | MemberLookup: ...
-
-    def whole(self, at: int) -> Value: ...
-
-
-class Names(Protocol):
-    """Resolves the names in an expression."""
-
-    def resolve(self, name: str, at: int) -> Value | MemberLookup: ...
-
-
-def is_value(found: Value | MemberLookup) -> TypeIs[Value]:
-    return found is None or isinstance(found, (bool, int, float, str, list, dict, Sensitive))
-
-
-def settled(found: Value | MemberLookup, at: int) -> Value:
-    """Return the value, or the whole namespace as an object."""
-    return found if is_value(found) else found.whole(at)
-
 
 _T = TypeVar("_T")
 _MarkedText: TypeAlias = tuple[str, SensitiveMark | None]
@@ -118,6 +93,8 @@ class Evaluator:
             case Missing():
                 hole = expression.hole
                 raise Problem(hole.code, hole.message, expression.at, hole.hint)
+            case Rendered():
+                return _marked(self._value(expression.value, bound), SensitiveMark(read=frozenset(expression.texts)))
             case TemplateExpression():
                 return self._text(expression.parts, bound)
             case IfDirective() | ForDirective():

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dstream.config.hcl.problem import Problem, did_you_mean
 from dstream.config.hcl.source import SourceFile
 from dstream.config.hcl.syntax import Expression
-from dstream.config.values.evaluate import Evaluator, FailedOutside, MemberLookup, settled
+from dstream.config.values.evaluate import Evaluator, FailedOutside
 from dstream.config.values.function_table import Functions
+from dstream.config.values.names import MemberLookup, settled
 from dstream.config.values.values import Value
 from dstream.errors import ConfigError, ConfigErrors, SourceLocation
 

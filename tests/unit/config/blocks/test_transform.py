@@ -267,3 +267,15 @@ def test_a_block_without_a_label_is_a_provider_with_its_config(load_text: Load) 
     assert [each.transform.columns for each in task.transforms] == [["enrich"]]
     only_output = load_text(TASK.format(blocks=blocks), roles=["output"]).tasks["orders"]
     assert (only_output.transform.label, only_output.transform.config) == ("enrich", {})
+
+
+def test_what_env_reads_in_names_is_shown_and_elsewhere_hidden(load_text: Load) -> None:
+    text = (
+        'transform "drop" {\n tables = [env("TABLE")]\n columns = ["{{ env "COLUMN" }}"]\n}\n'
+        'transform "set" { columns = { Region = env("REGION") } }\n'
+        'transform "route" {\n field = "Queue"\n value = "orders-{{ env "STAGE" }}-${data.Region}"\n}'
+    )
+    environ = {"TABLE": "dbo.Orders", "COLUMN": "Email", "REGION": "eu", "STAGE": "production"}
+    drop, set_, route = blocks_of(load_text, text, environ=environ)
+    assert (drop.read, set_.read, route.read) == (frozenset(), {"eu"}, {"production"})
+    assert route.transform.value[0] == FixedValue("orders-production-")

@@ -147,6 +147,31 @@ def test_functions_that_move_items_keep_the_others_visible(
     assert _paths(block_of(expression)) == paths
 
 
+TEMPLATES = {
+    '"{{ env "S" }}"': {"a": {"x,y"}},
+    '"q-{{ env "S" | upper }}-{{ env "N" }}"': {"a": {"X,Y", "7"}},
+    '{{ env "N" }}': {"a": {"7"}},
+    '{{ env "N" | atoi | lt 5 }}': {"a": {"true"}},
+    '{{ $x := env "S" }}["{{ $x }}", "b"]': {"a[0]": {"x,y"}},
+    '[{{ range splitList "," (env "S") }}"{{ . }}", {{ end }}"b"]': {"a[0]": {"x"}, "a[1]": {"y"}},
+    '"{{ with env "S" }}{{ . }}{{ end }}"': {"a": {"x,y"}},
+    '"{{ expandenv "$N!" }}"': {"a": {"7!"}},
+    '"${upper("{{ env "S" }}")}"': {"a": {"x,y", "X,Y"}},
+    '{ "{{ env "S" }}" = 1, b = "{{ env "N" }}" }': {"a.b": {"7"}},
+    '"{{ "plain" | upper }}"': {},
+    '"{{ if env "S" }}plain{{ end }}"': {},
+    '{{ $x := env "S" }}{{ $y := "b" }}"{{ $y }}"': {},
+}
+
+
+@pytest.mark.parametrize(("expression", "read"), TEMPLATES.items())
+def test_what_a_template_computes_from_the_environment_is_sensitive(
+    expression: str, read: dict[str, set[str]], block_of: Callable[[str], ProviderBlock]
+) -> None:
+    found = block_of(expression).read
+    assert {_written(path): set(texts) for path, texts in found.items() if path[0] == "a"} == read
+
+
 def test_what_the_author_marked_is_told_from_what_was_read(block_of: Callable[[str], ProviderBlock]) -> None:
     assert block_of('"${secret("env:N")}-${env("S")}"').secrets == {"7"}
     assert block_of('upper("${env("S")}!")').read[("a",)] == {"x,y", "X,Y!"}
