@@ -100,9 +100,7 @@ def spec_of(block: ProviderBlock, project: Project, *, only_describes: bool = Fa
         environ = {**(os.environ if environ is None else environ), **block.environ}
     secrets = block.secrets | {value for name, value in block.environ.items() if is_secret_name(name)}
     fit = partial(fitted, block)
-    return ProviderSpec(
-        argv, block.config, block.label, block.place, block.place_of, secrets, block.read, fit, environ
-    )
+    return ProviderSpec(argv, block.config, block.label, block.place, block.place_of, secrets, block.read, fit, environ)
 
 
 def output_spec_of(task: Task, project: Project) -> ProviderSpec:
