@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -80,7 +81,9 @@ def test_findings_are_shown_without_secrets_and_an_error_is_the_last(tmp_path: P
         run_id="r",
         state=msgspec.Raw(b'{"at":"row 5"}'),
     )
-    FileStore(tmp_path / ".dstream" / "state", "dev", "t").save(stored)
+    store = FileStore(tmp_path / ".dstream" / "state", "dev", "t")
+    with store.lease(datetime.now(UTC)) as lease:
+        store.save(stored, lease)
     code, found = doctor(tmp_path, "t")
     assert code == 3
     assert [each for each in found if each[1].split()[0] not in ("input", "output")] == [

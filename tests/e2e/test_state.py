@@ -76,7 +76,7 @@ def test_a_rollback_returns_to_a_kept_checkpoint_and_can_be_undone(counted: DStr
     listed = json.loads(counted("state", "history", "count", "--json").stdout)["checkpoints"]
     assert [each["run_id"] for each in listed[-1:]] == [first["run_id"]]
 
-    assert "--yes" in counted("state", "rollback", "count").stderr
+    assert "--yes" in counted("state", "rollback", "count", "--to", listed[-1]["stored_at"]).stderr
     assert checkpoint(counted) == second
     done = counted("state", "rollback", "count", "--to", listed[-1]["stored_at"], "--yes", "--json")
     assert json.loads(done.stdout)["checkpoint"]["run_id"] == first["run_id"]
