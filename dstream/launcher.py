@@ -16,22 +16,25 @@ from collections.abc import Sequence
 from typing import Any
 
 _LAUNCH = """
-import ctypes, os, signal, sys
-number, parent, report, *command = sys.argv[1:]
+import ctypes, os, sys
+number, parent, report, ignored, *command = sys.argv[1:]
 os.set_inheritable(int(report), False)
-ctypes.CDLL(None).prctl(1, int(number), 0, 0, 0)
+libc = ctypes.CDLL(None)
+libc.prctl(1, int(number), 0, 0, 0)
 if os.getppid() != int(parent):
     os._exit(1)
-for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
-    signal.signal(ignored, signal.SIG_DFL)
+for each in ignored.split(","):
+    libc.signal(int(each), None)
 try:
     os.execvp(command[0], command)
 except OSError as error:
     os.write(int(report), b"%d" % error.errno)
 os._exit(127)
 """
-"""1 is PR_SET_PDEATHSIG. If the parent died before the request, no signal comes, so the launcher exits by itself. The
-signals are those that every Python interpreter ignores; a program would inherit that."""
+"""1 is PR_SET_PDEATHSIG. If the parent died before the request, no signal comes, so the launcher exits by itself. It
+resets the signals in `_IGNORED` to SIG_DFL, which is NULL: importing the module `signal` takes as long as the rest."""
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ) if sys.platform == "linux" else ()
+"""The signals that every Python interpreter ignores; a program would inherit that."""
 
 
 def start(
@@ -47,7 +50,8 @@ def start(
         return subprocess.Popen(list(command), start_new_session=True, pass_fds=pass_fds, **options)
     reader, writer = os.pipe()
     with open(reader, "rb") as report:
-        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(int(death_signal)), str(os.getpid()), str(writer)]
+        numbers = [str(int(death_signal)), str(os.getpid()), str(writer), ",".join(str(int(each)) for each in _IGNORED)]
+        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCH, *numbers]
         try:
             process: subprocess.Popen[bytes] = subprocess.Popen(
                 [*launcher, *command], start_new_session=True, pass_fds=(writer, *pass_fds), **options
