@@ -1,4 +1,4 @@
-"""Reads the record of a file backend without the engine, whose start takes 0.2 s of CPU time."""
+"""Reads and begins the record of a file backend without the engine, whose start takes 0.2 s of CPU time."""
 
 from __future__ import annotations
 
@@ -28,3 +28,14 @@ def read_record(place: StackLocation) -> dict[str, Any] | None:
     if saved.get("version") != _VERSION or saved.get("features") or not deployment:
         return None
     return {"version": _VERSION, "deployment": deployment}
+
+
+def write_empty_record(place: StackLocation) -> None:
+    """Create a stack without resources in a file backend that only this process uses, so that no lock is needed.
+
+    The content is what the engine writes first when it creates a stack (pulumi/pkg/backend/diy/state.go).
+    """
+    file = place.record_file
+    assert file is not None  # a file backend
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"version": _VERSION, "checkpoint": {"stack": place.full_name}}), encoding="utf-8")

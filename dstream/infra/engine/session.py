@@ -24,7 +24,7 @@ from dstream.infra.engine.failures import (
 )
 from dstream.infra.engine.project_files import write_project, write_settings
 from dstream.infra.engine.record import StackRecord
-from dstream.infra.engine.record_file import read_record
+from dstream.infra.engine.record_file import read_record, write_empty_record
 from dstream.infra.engine.runner import Asked, Call, OnStep, StackContext, StackRunner, urns_of
 from dstream.infra.engine.safekeeping import check_folders, repair_record
 from dstream.infra.engine.scratch import private_file, scratch_folder
@@ -230,9 +230,10 @@ class Session:
             context = replace(
                 self._context, place=place, definition=definition or self._definition, asked=asked, environ=environ
             )
-            session = Session(context)
-            session.create()
-            yield session
+            write_project(place)
+            write_empty_record(place)
+            write_settings(place, {}, context.definition.engine_config)
+            yield Session(context)
 
     def has_converged_with(self, spec: str) -> bool:
         """Return whether the last complete `up` from this folder used this spec; False if unknown."""

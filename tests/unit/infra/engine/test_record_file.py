@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dstream.infra.engine.environment import StackLocation
-from dstream.infra.engine.record_file import read_record
+from dstream.infra.engine.record_file import read_record, write_empty_record
 
 LATEST = {"manifest": {}, "resources": []}
 
@@ -46,3 +46,10 @@ def test_compressed_missing_and_remote_records_are_left_to_the_engine(tmp_path: 
     assert read_record(place) is None
     assert read_record(StackLocation("other", "dev", tmp_path, tmp_path.as_uri())) is None
     assert read_record(StackLocation("orders", "dev", tmp_path, "s3://bucket")) is None
+
+
+def test_an_empty_record_is_a_stack_without_resources(tmp_path: Path) -> None:
+    place = StackLocation("orders", "dev", tmp_path / "work", tmp_path.as_uri())
+    write_empty_record(place)
+    assert not place.is_certainly_empty
+    assert read_record(place) is None
