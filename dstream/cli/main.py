@@ -14,6 +14,7 @@ from dstream import streams
 from dstream.cli.command_table import LazyCommands
 from dstream.cli.options import Options, with_options
 from dstream.errors import DStreamError, SystemFault, exit_code, of_os_error
+from dstream.garbage_collection import collect_rarely
 
 
 @click.group(
@@ -30,6 +31,7 @@ def cli(options: Options) -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    collect_rarely()
     streams.protect()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # Shells start background jobs with SIGINT ignored; every command stops cleanly on SIGINT, so restore it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import signal
 import sys
 import traceback
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dstream.errors import ConfigError, DStreamError, SystemFault, TransientError, exit_code
+from dstream.garbage_collection import collect_rarely
 from dstream.protocol.lifecycle import LIFECYCLE_COMMANDS, decode_lifecycle_command
 from dstream.protocol.messages import (
     BadLine,
@@ -45,13 +45,12 @@ AnyProvider = InputProvider[Any] | TransformProvider[Any] | OutputProvider[Any]
 def serve(provider: type[AnyProvider]) -> NoReturn:
     """Read the command from stdin, carry it out, exit."""
     die_with_parent()
+    collect_rarely()
     channel = Channel()
     line = channel.read_line()
     if not line:
         sys.exit(0)  # no command given
-    code = _Service(provider, channel).answer(line)
-    gc.freeze()  # the interpreter would look for garbage once more: 0.1 s with the engine's SDK
-    sys.exit(code)
+    sys.exit(_Service(provider, channel).answer(line))
 
 
 class _Service:

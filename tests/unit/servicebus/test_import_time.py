@@ -16,7 +16,7 @@ from dstream_servicebus.config import Config
 from dstream_servicebus.infrastructure.definition import definition
 from dstream.sdk import decode_config
 definition(decode_config({config!r}, Config), import_existing=False)
-print(*sorted(name for name in ("azure.core", "azure.servicebus") if name in sys.modules))
+print(*sorted(name for name in ("azure.core", "azure.servicebus", "pulumi_azure_native") if name in sys.modules))
 """
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
-from dstream_servicebus.infrastructure import key_rotation
 from dstream_servicebus.infrastructure.key_rotation import regenerated
+from dstream_stacks import azure_lookup
 
 T = TypeVar("T")
 
@@ -30,14 +30,14 @@ def run(question: Callable[[], T]) -> T:
 @pytest.mark.parametrize(("entity", "rule"), [("orders", IDS[1]), ("ORDERS", IDS[1]), ("", IDS[2])])
 def test_the_key_of_the_recorded_rule_is_compared(monkeypatch: pytest.MonkeyPatch, entity: str, rule: str) -> None:
     keys = {rule: connection_string("new=", entity)}
-    monkeypatch.setattr(key_rotation, "connection_string_of", keys.get)
+    monkeypatch.setattr(azure_lookup, "connection_string_of", keys.get)
     for key, stale in (("old=", ("connection_string",)), ("new=", ())):
         outputs = {"connection_string": connection_string(key, entity)}
         assert regenerated(IDS, "sb-retail", outputs, run) == stale
 
 
 def test_a_key_that_is_not_recorded_or_whose_rule_is_gone_is_not_stale(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_rotation, "connection_string_of", lambda rule: None)
+    monkeypatch.setattr(azure_lookup, "connection_string_of", lambda rule: None)
     outputs = {"connection_string": connection_string("old=", "orders")}
     assert regenerated(IDS, "sb-retail", outputs, run) == ()
     assert regenerated([], "sb-retail", outputs, run) == ()
