@@ -18,6 +18,7 @@ from pulumi import automation as auto
 
 from dstream.infra.engine.cli import find_engine
 from dstream.infra.engine.quiet_stack import QuietStack
+from tests.integration.key_ring import SECRETS_PROVIDER, key_ring
 
 # Otherwise gRPC warns on stderr about processes that start while its threads run.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -74,7 +75,7 @@ class Stack:
         self.environment = {
             "PULUMI_HOME": str(folder / "home"),
             "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
-            "PULUMI_CONFIG_PASSPHRASE": "test",
+            **key_ring(),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
@@ -86,6 +87,7 @@ class Stack:
             env_vars=self.environment,
             program=lambda: self.program(),
             project_settings=auto.ProjectSettings("orders", "python", main=str(_ROOT)),
+            secrets_provider=SECRETS_PROVIDER,
         )
         if not (folder / "state" / ".pulumi" / "stacks" / "orders" / "dev.json").exists():
             workspace.create_stack("dev")
