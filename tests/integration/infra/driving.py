@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from tests.integration.infra import queues
 from tests.integration.infra.world import World
+from tests.integration.key_ring import key_ring
 
 DEADLINE_S = 60.0
 
@@ -156,6 +157,8 @@ class Stage:
     stack: str = "dev"
     env: Mapping[str, str] = field(default_factory=dict)
     backend_url: str | None = None
+    secrets_provider: str | None = None
+    """None: a passphrase, which costs more CPU time."""
     program: Path | None = None
     queues: dict[str, dict[str, Any]] = field(default_factory=dict)
     more: dict[str, Any] = field(default_factory=dict)
@@ -205,7 +208,7 @@ class Stage:
         (self.cloud / "faults.json").write_text(json.dumps(rules))
 
     def start(self, command: str, **options: Any) -> Process:
-        process = Process({"DSTREAM_PROTOCOL": "1", **self.env})
+        process = Process({"DSTREAM_PROTOCOL": "1", **key_ring(), **self.env})
         line = {
             "command": command,
             "config": {"cloud": str(self.cloud), "queues": self.queues, **self.more},
@@ -214,6 +217,7 @@ class Stage:
                 "stack": self.stack,
                 "work_dir": str(self.infra / self.task / "dev"),
                 "backend_url": self.backend_url,
+                "secrets_provider": self.secrets_provider,
                 "program": self.program and str(self.program),
             },
             "options": options,

@@ -128,6 +128,7 @@ def test_secret_values_are_not_written_anywhere(stage: Stage) -> None:
 
 
 def test_a_lost_work_dir_is_re_created_from_the_record(stage: Stage) -> None:
+    stage.secrets_provider = None
     stage("init")
     passphrase = stage.infra / ".pulumi" / "dstream-passphrase"
     assert stat.S_IMODE(passphrase.stat().st_mode) == 0o600
@@ -142,6 +143,7 @@ def test_a_lost_work_dir_is_re_created_from_the_record(stage: Stage) -> None:
 def test_a_chosen_folder_without_records_and_a_new_passphrase_are_warned_about(stage: Stage) -> None:
     """A mistyped folder would otherwise plan to create everything again."""
     state = stage.folder / "mistyped"
+    stage.secrets_provider = None
     stage.backend_url = state.as_uri()
 
     (told,) = stage("plan").diagnostics
