@@ -8,27 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from dstream_sandbox.sqlserver.engine import open_engine
-from dstream_sandbox.sqlserver.session import Engine
 from dstream_sandbox.sqlserver.values import SqlType
 
+from tests.integration.sandbox_engine.capture import KEY, changes, enable
 from tests.integration.sandbox_engine.client import Client, connect
 
 LSN = SqlType("binary", 10)
 ZERO = bytes(10)
-KEY = "[__$start_lsn], [__$command_id], [__$seqval], [__$operation]"
-
-
-def enable(client: Client, table: str, *, instance: str | None = None, net: int = 0, extra: str = "") -> None:
-    name = f", @capture_instance = N'{instance}'" if instance else ""
-    client.run(
-        f"EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', @source_name = N'{table}', @role_name = NULL{name}, "
-        f"@supports_net_changes = {net}{extra}"
-    )
-
-
-def changes(client: Client, columns: str, instance: str = "dbo_t") -> list[tuple[Any, ...]]:
-    """The operation and columns of all rows, in order."""
-    return client.rows(f"SELECT [__$operation], {columns} FROM cdc.[{instance}_CT] ORDER BY {KEY}")
 
 
 def test_operations_are_2_3_4_1_with_one_lsn_per_transaction(tracked: Client) -> None:
@@ -338,27 +324,6 @@ def test_a_reader_without_permissions_gets_zero_and_229(tracked: Client, engine:
     reader.close()
 
 
-def test_enabling_needs_an_enabled_database_and_a_known_table(client: Client) -> None:
-    client.run("CREATE TABLE t (id int)")
-    assert client.error("EXEC sys.sp_cdc_enable_table 'dbo', 't', NULL") == 22901
-    client.run("EXEC sys.sp_cdc_enable_db")
-    assert client.error("EXEC sys.sp_cdc_enable_table 'dbo', 'nope', NULL") == 22931
-    assert client.error("EXEC sys.sp_cdc_enable_table 'dbo', 't', NULL, @supports_net_changes = 1") == 22939
-
-
-def test_disabling_the_database_removes_the_cdc_schema(tracked: Client, database: str) -> None:
-    tracked.run("CREATE TABLE t (id int PRIMARY KEY)")
-    enable(tracked, "t")
-    tracked.run("EXEC sys.sp_cdc_disable_db")
-    assert tracked.value(f"SELECT is_cdc_enabled FROM sys.databases WHERE name = '{database}'") is False
-    assert tracked.error("SELECT * FROM cdc.change_tables") == 208
-    tracked.run("EXEC sys.sp_cdc_enable_db")
-    assert tracked.value("SELECT sys.fn_cdc_get_max_lsn()") is None
-    enable(tracked, "t")
-    tracked.run("INSERT t VALUES (1)")
-    assert changes(tracked, "id") == [(2, 1)]
-
-
 def test_a_fence_gives_an_lsn_that_separates_snapshot_and_stream(
     tracked: Client, open_client: Callable[[], Client]
 ) -> None:
@@ -398,48 +363,3 @@ def test_merge_records_each_of_its_actions(tracked: Client) -> None:
     )
     assert tracked.rows("SELECT id, v FROM t ORDER BY id") == [(1, 10), (3, 30)]
     assert sorted(changes(tracked, "id, v")) == [(1, 2, 2), (2, 3, 30), (3, 1, 1), (4, 1, 10)]
-
-
-def test_a_restored_database_keeps_capture_and_writes_another_history(
-    open_client: Callable[[], Client], engine: Engine, database: str
-) -> None:
-    """Microsoft Learn, "Restoring or attaching a database enabled for change data capture"."""
-    client = open_client()
-    client.run("EXEC sys.sp_cdc_enable_db; CREATE TABLE t (id int PRIMARY KEY)")
-    enable(client, "t")
-    client.run("INSERT t VALUES (1)")
-    master = connect(engine, "master")
-    master.run(f"BACKUP DATABASE {database} TO DISK = N'{database}.bak'")
-    client.run("INSERT t VALUES (2)")
-    mapping = "SELECT TOP 1 start_lsn, tran_id FROM cdc.lsn_time_mapping ORDER BY start_lsn DESC"
-    lsn, tran = client.rows(mapping)[0]
-    restore = f"RESTORE DATABASE {database} FROM DISK = N'{database}.bak' WITH KEEP_CDC, REPLACE"
-    assert master.answer(restore).errors == [3101]
-    client.close()
-    master.run(restore)
-    client = open_client()
-    assert changes(client, "id") == [(2, 1)]
-    client.run("INSERT t VALUES (3)")
-    assert changes(client, "id") == [(2, 1), (2, 3)]
-    again, other = client.rows(mapping)[0]
-    assert again == lsn
-    assert other != tran
-    master.close()
-
-
-def test_a_new_broker_changes_only_the_guid(tracked: Client, database: str) -> None:
-    guid = "SELECT service_broker_guid FROM sys.databases WHERE name = DB_NAME()"
-    before = tracked.value(guid)
-    tracked.run(f"ALTER DATABASE {database} SET NEW_BROKER WITH ROLLBACK IMMEDIATE")
-    assert tracked.value(guid) != before
-
-
-def test_a_read_only_database_shows_it_and_refuses_changes(tracked: Client, database: str) -> None:
-    shown = "SELECT CAST(DATABASEPROPERTYEX(DB_NAME(), 'Updateability') AS nvarchar(20))"
-    tracked.run("CREATE TABLE t (id int PRIMARY KEY)")
-    assert tracked.value(shown) == "READ_WRITE"
-    tracked.run(f"ALTER DATABASE {database} SET READ_ONLY")
-    assert tracked.value(shown) == "READ_ONLY"
-    assert tracked.answer("INSERT t VALUES (1)").errors == [3906]
-    tracked.run(f"ALTER DATABASE {database} SET READ_WRITE")
-    tracked.run("INSERT t VALUES (1)")
