@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -57,6 +57,8 @@ class ExpectedLines:
         """The names of the tables that were lost in this run."""
         self.incomplete: set[int] = set()
         """The object ids of tables that were lost or not selected, or had a gap: some deletes may not be reported."""
+        self.fenced_snapshots: list[PendingSnapshot] = []
+        """Those that were completed in this run."""
         self.upheavals = database.upheavals
         """Those before the last look at the catalog."""
         self.must_end = False
@@ -150,31 +152,40 @@ class ExpectedLines:
         snapshot = self.memory.tables[table.object_id].snapshot
         assert snapshot is not None
         assert not snapshot.is_bounded, "the end of a snapshot does not move"
-        snapshot.up_to = last
+        snapshot.up_to, snapshot.is_fenced = last, False
 
     def rows_read(
-        self, table: LiveTable, keys: Sequence[int], after: int | None, up_to: int | None, *, is_last: bool
+        self, table: LiveTable, rows: Mapping[int, Values], after: int | None, up_to: int | None, *, is_last: bool
     ) -> None:
         known = self.memory.tables[table.object_id]
         snapshot, segment = known.snapshot, known.segment_at(self.next_lsn)
         assert snapshot is not None, f"{known.name} needs no snapshot"
         assert (after, up_to) == (snapshot.after, snapshot.up_to)
-        if keys and self._settings.schema_records:
+        if rows and self._settings.schema_records:
             self._rows += self._schema_due(known, segment)
-        for key in keys:
+        for key, row in rows.items():
             snapshot.rows += 1
             digest = hashlib.sha256(f"[{key}]".encode()).hexdigest()[:32] if known.key else str(snapshot.rows)
-            self._rows.append(self._row_line(known, segment, snapshot, table.rows[key], digest))
-        if is_last:
+            self._rows.append(self._row_line(known, segment, snapshot, row, digest))
+        if is_last and snapshot.is_fenced:
+            self.fenced_snapshots.append(snapshot)
+            known.overlap, known.overlap_lsn = "", snapshot.lsn
+        elif is_last:
             known.overlap = max(known.overlap, (self._database.now + _OVERLAP).isoformat(timespec="milliseconds"))
+        elif known.key and not snapshot.is_fenced:
+            snapshot.after, snapshot.is_bounded = max(rows), up_to is not None
+        if is_last:
             known.snapshot, known.is_whole = None, not snapshot.has_gap
-        elif known.key:
-            snapshot.after, snapshot.is_bounded = keys[-1], up_to is not None
 
     def scan_begins(self, object_id: int) -> None:
         known = self.memory.tables[object_id]
         assert known.snapshot is not None, f"{known.name} needs no snapshot"
         known.snapshot = PendingSnapshot(known.snapshot.lsn)
+
+    def fenced(self, object_id: int, lsn: bytes) -> None:
+        known = self.memory.tables[object_id]
+        assert known.snapshot is not None, f"{known.name} needs no snapshot"
+        known.snapshot = PendingSnapshot(lsn, is_fenced=True)
 
     # What the reader reports.
 
@@ -282,6 +293,11 @@ class ExpectedLines:
         return (int.from_bytes(self.memory.place[0]) + 1).to_bytes(10)
 
 
+def _may_contain(known: ReadTable, commit: Commit) -> bool:
+    """Whether a snapshot of the table may contain the changes of the transaction."""
+    return bool(known.snapshot) or commit.commit_time <= known.overlap or commit.lsn <= known.overlap_lsn
+
+
 def _change_line(
     known: ReadTable, columns: Sequence[ColumnType], commit: Commit, change: Change, *, is_last: bool
 ) -> bytes:
@@ -299,7 +315,7 @@ def _change_line(
         "Changed": [column.name for column in columns if column.name in change.set_columns],
         "Unchanged": unchanged,
         **({"Last": True} if is_last else {}),
-        **({"Overlap": True} if known.snapshot or commit.commit_time <= known.overlap else {}),
+        **({"Overlap": True} if _may_contain(known, commit) else {}),
     }
     id_ = f"{commit.lsn.hex()}/{change.command or 0}/{seqval}/{change.operation}"
     before = shown(change.before) if change.before is not None else None

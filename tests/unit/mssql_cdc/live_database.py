@@ -340,5 +340,9 @@ class LiveDatabase:
         self._number += 1
         return self._number
 
+    def fence(self) -> bytes:
+        """The LSN of a log record that is no commit: every commit so far has a lower one, every later one a higher."""
+        return self._lsn()
+
     def _lsn(self) -> bytes:
         return (0x2A0000000000000000 + self._next() * 7).to_bytes(10)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from dstream_mssql_cdc.catalog.columns import Choices, Column
@@ -12,12 +13,20 @@ from dstream_mssql_cdc.errors import ReadInterrupted
 from dstream_mssql_cdc.position import Floor
 from dstream_mssql_cdc.records.events import EventBuilder, TableShape
 from dstream_mssql_cdc.snapshot.keys import KeyColumn, SourceColumn
-from dstream_mssql_cdc.snapshot.source import Chunk, Fence, SourceTable
+from dstream_mssql_cdc.snapshot.source import Chunk, SourceTable
 from dstream_mssql_cdc.stream.source import Page, Poll, Probe
 from dstream_mssql_cdc.stream.window import Mapped
 
 from tests.unit.mssql_cdc.change_log import is_after
-from tests.unit.mssql_cdc.live_database import GUID, CaptureInstance, ColumnType, LiveDatabase, LiveTable, selected
+from tests.unit.mssql_cdc.live_database import (
+    GUID,
+    CaptureInstance,
+    ColumnType,
+    LiveDatabase,
+    LiveTable,
+    Values,
+    selected,
+)
 
 _KEY = KeyColumn(SourceColumn("Id", "int"))
 
@@ -29,14 +38,26 @@ class Witness(Protocol):
     def read(self, instance: CaptureInstance | None, rows: Sequence[tuple[Any, ...]]) -> None: ...
     def cataloged(self, tables: Sequence[LiveTable]) -> None: ...
     def scan_begins(self, object_id: int) -> None: ...
+    def fenced(self, object_id: int, lsn: bytes) -> None: ...
     def bounded(self, table: LiveTable, last: int | None) -> None: ...
     def rows_read(
-        self, table: LiveTable, keys: Sequence[int], after: int | None, up_to: int | None, *, is_last: bool
+        self, table: LiveTable, rows: Mapping[int, Values], after: int | None, up_to: int | None, *, is_last: bool
     ) -> None: ...
 
 
 def nothing() -> None:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class FencedTable:
+    """A Fence."""
+
+    lsn: bytes
+    scanned: Callable[[EventBuilder, int], Iterator[Chunk]]
+
+    def scan(self, table: SourceTable, builder: EventBuilder, max_rows: int, max_bytes: int) -> Iterator[Chunk]:
+        return self.scanned(builder, max_rows)
 
 
 class LiveSource:
@@ -152,29 +173,40 @@ class LiveSource:
         keys = [id_ for id_ in sorted(live.rows) if (bound is None or id_ > bound) and (end is None or id_ <= end)]
         cut = self._chance.randint(1, max_rows)
         self._fails()
-        self._witness.rows_read(live, keys[:cut], bound, end, is_last=len(keys) < cut)
-        rows = [(id_, *_source_row(builder, live, id_)) for id_ in keys[:cut]]
+        found = {id_: live.rows[id_] for id_ in keys[:cut]}
+        self._witness.rows_read(live, found, bound, end, is_last=len(keys) < cut)
+        rows = [(id_, *_source_row(builder, row)) for id_, row in found.items()]
         return Chunk(rows, len(keys) < cut, self._database.now)
 
     def scan(self, table: SourceTable, builder: EventBuilder, max_rows: int, max_bytes: int) -> Iterator[Chunk]:
         self._asked()
         live = self._named(table)
         self._witness.scan_begins(builder.shape.object_id)
-        keys = self._chance.sample(sorted(live.rows), len(live.rows))
+        yield from self._scanned(live, live, builder, max_rows)
+
+    @contextmanager
+    def fence(self, table: SourceTable) -> Iterator[FencedTable]:
+        self._asked()
+        live = self._named(table)
+        lsn = self._database.fence()
+        self._witness.fenced(live.object_id, lsn)
+        frozen = replace(live, rows=dict(live.rows))
+        yield FencedTable(lsn, lambda builder, max_rows: self._scanned(live, frozen, builder, max_rows))
+
+    def _scanned(self, live: LiveTable, rows_of: LiveTable, builder: EventBuilder, max_rows: int) -> Iterator[Chunk]:
+        """The rows that `rows_of` has when each is read, in any order."""
+        keys = self._chance.sample(sorted(rows_of.rows), len(rows_of.rows))
         while keys:
             cut = self._chance.randint(1, max_rows)
             # A scan that holds a page lock or reads row versions does not see what is deleted meanwhile.
-            some = [id_ for id_ in keys[:cut] if id_ in live.rows]
+            some = {id_: rows_of.rows[id_] for id_ in keys[:cut] if id_ in rows_of.rows}
             keys = keys[cut:]
             if some:
                 self._witness.rows_read(live, some, None, None, is_last=False)
-                yield Chunk([_source_row(builder, live, id_) for id_ in some], False, self._database.now)
+                yield Chunk([_source_row(builder, row) for row in some.values()], False, self._database.now)
                 self._asked()
-        self._witness.rows_read(live, [], None, None, is_last=True)
+        self._witness.rows_read(live, {}, None, None, is_last=True)
         yield Chunk([], True, self._database.now)
-
-    def fence(self, table: SourceTable) -> AbstractContextManager[Fence]:
-        raise NotImplementedError  # test_snapshot_model.py has fenced snapshots.
 
     def _named(self, table: SourceTable) -> LiveTable:
         """The table that was described, unless it has another name now, or another table has its name."""
@@ -222,9 +254,9 @@ def _mark(table: LiveTable, instance: CaptureInstance) -> Watermark:
     return Watermark(instance.name, instance.object_id, table.object_id, instance.start_lsn, instance.created)
 
 
-def _source_row(builder: EventBuilder, table: LiveTable, key: int) -> tuple[Any, ...]:
+def _source_row(builder: EventBuilder, row: Values) -> tuple[Any, ...]:
     columns = tuple(ColumnType(column.name, column.type, column.length) for column in builder.shape.columns)
-    return selected(columns, table.rows[key])
+    return selected(columns, row)
 
 
 def _invalid_object(name: str) -> ReadInterrupted:

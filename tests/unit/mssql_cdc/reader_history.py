@@ -19,6 +19,7 @@ from dstream_mssql_cdc.stream.start import first_state
 
 from dstream.sdk import Checkpoint, Lines, Stop
 from dstream.sdk.errors import DStreamError, RefusedError
+from tests.unit.mssql_cdc.adding_consumer import AddingConsumer
 from tests.unit.mssql_cdc.expected_lines import ExpectedLines
 from tests.unit.mssql_cdc.live_database import GUID, ID, NAME, NOTE, LiveDatabase, LiveTable
 from tests.unit.mssql_cdc.live_source import LiveSource, builder_of
@@ -109,6 +110,7 @@ class ReaderHistory:
             self.settings,
             on_gap=self.chance.choice(["fail", "continue", "continue", "resnapshot", "resnapshot"]),
             on_table_change=self.chance.choice(["fail", "skip", "skip", "resnapshot", "resnapshot"]),
+            fenced_snapshots=self.chance.random() < 0.4,
             excluded=excluded,
         )
 
@@ -128,11 +130,11 @@ class ReaderHistory:
             assert run.reported == run.expected.lost
             assert [*run.unanswered] == [*run.requests], "a request for a snapshot was lost"
             self.state, self.memory = run.checkpoints[-1][1:]
-            self.consumer.receive(run.lines, run.expected.incomplete)
+            self.consumer.receive(run.lines, run.expected)
             return None
         count, self.state, self.memory = self.chance.choice(run.checkpoints)
         delivered = run.lines[: self.chance.randint(count, len(run.lines))]
-        self.consumer.receive(delivered, run.expected.incomplete)
+        self.consumer.receive(delivered, run.expected)
         return error
 
     def to_the_end(self) -> None:
@@ -140,6 +142,7 @@ class ReaderHistory:
             self.settings,
             on_gap=self.chance.choice(["continue", "resnapshot"]),
             on_table_change=self.chance.choice(["skip", "resnapshot"]),
+            fenced_snapshots=self.chance.random() < 0.4,
         )
         self.run()
         wanted = {
@@ -205,6 +208,7 @@ class _Run:
             on_table_change=settings.on_table_change,
             schema_records=settings.schema_records,
             snapshots_new_tables=settings.snapshots_new_tables,
+            fenced_snapshots=settings.fenced_snapshots,
             requests=self.requests,
             observer=_Reports(self, self.expected),
             clock=lambda: 0.0,
@@ -293,21 +297,28 @@ class _Reports(Observer):
 
 
 class Consumer:
-    """Keeps a copy of the tables by key, as the documentation says, and the first line of each id."""
+    """Keeps a copy of the tables by key, as the documentation says, and the first line of each id. After a fenced
+    snapshot, it also adds up the changes."""
 
     def __init__(self) -> None:
         self.incomplete: set[int] = set()
+        self._adding = AddingConsumer()
         self._copies: dict[int, dict[int, dict[str, Any]]] = {}
         self._sent: dict[str, tuple[int, bytes]] = {}
         """With the number of upheavals when the catalog was read."""
 
-    def receive(self, lines: Sequence[Emitted], incomplete: set[int]) -> None:
-        self.incomplete |= incomplete
+    def receive(self, lines: Sequence[Emitted], expected: ExpectedLines) -> None:
+        self.incomplete |= expected.incomplete
+        row_counts = {id_: one.rows for one in expected.fenced_snapshots for id_ in one.id}
+        for object_id in self.incomplete:
+            self._adding.leave(object_id)
         for upheavals, line in lines:
             event = json.loads(line)
             metadata, data = event["metadata"], event["data"]
             if metadata["OperationType"] == "Schema":
                 continue
+            if int(metadata["Id"].split("/")[1]) not in self.incomplete:
+                self._adding.receive(event, row_counts)
             if metadata["OperationType"] != "Read":
                 self._check_repeat(metadata["Id"], line, upheavals)
             copy = self._copies.setdefault(int(metadata["Id"].split("/")[1]), {})
@@ -329,6 +340,8 @@ class Consumer:
         kept = {key: {name: copy.get(key, {}).get(name) for name in names} for key in table.rows}
         assert kept == {key: {name: row.get(name) for name in names} for key, row in table.rows.items()}
         assert copy.keys() == table.rows.keys() or table.object_id in self.incomplete
+        names = self._adding.names(table.object_id)
+        assert names in (None, {key: row["Name"] for key, row in table.rows.items()})
 
 
 def place_of(state: ReaderState) -> Place:

@@ -18,6 +18,7 @@ class Settings:
     on_table_change: str
     schema_records: bool
     snapshots_new_tables: bool
+    fenced_snapshots: bool = False
     excluded: frozenset[str] = frozenset()
 
     def selects(self, name: str) -> bool:
@@ -45,6 +46,8 @@ class PendingSnapshot:
     is_bounded: bool = False
     """Whether a checkpoint contains `up_to`."""
     rows: int = 0
+    is_fenced: bool = False
+    """Whether its rows are read in one pass, as of `lsn`."""
     has_gap: bool = False
     """Whether changes of rows that were read already have been lost since."""
 
@@ -60,6 +63,8 @@ class ReadTable:
     segments: list[Segment]
     snapshot: PendingSnapshot | None = None
     overlap: str = ""
+    overlap_lsn: bytes = b""
+    """After a fenced snapshot: it contains exactly the changes up to this LSN."""
     schema: tuple[int, str] = (0, "")
     """The number of the last schema record, and what it described."""
     lost: tuple[tuple[bytes, bytes], ...] = ()

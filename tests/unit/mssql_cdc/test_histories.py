@@ -1,4 +1,4 @@
-"""The whole reader over random histories of its source: every line equals the model's, byte for byte."""
+"""The whole reader over random histories of its source, with chunked and fenced snapshots: every line equals the model's, byte for byte."""
 
 from __future__ import annotations
 
