@@ -58,7 +58,7 @@ class TableSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """The key of the last row that the table had when its first chunk was read. If it is missing, as after an older
     version, the reader determines it again, and older versions read to the end of the index: nothing is lost."""
     order: tuple[str, ...] = ()
-    """The columns of the key, as in ORDER BY."""
+    """The columns of the key, as in ORDER BY; something else for a fenced snapshot."""
     rows: int = 0
     latest: str = ""
     """The latest server time at which rows were read."""

@@ -152,7 +152,9 @@ class ExpectedLines:
         snapshot = self.memory.tables[table.object_id].snapshot
         assert snapshot is not None
         assert not snapshot.is_bounded, "the end of a snapshot does not move"
-        snapshot.up_to, snapshot.is_fenced = last, False
+        if snapshot.is_fenced:  # and was interrupted, and continues in chunks
+            snapshot = self.memory.tables[table.object_id].snapshot = PendingSnapshot(snapshot.lsn)
+        snapshot.up_to = last
 
     def rows_read(
         self, table: LiveTable, rows: Mapping[int, Values], after: int | None, up_to: int | None, *, is_last: bool
@@ -279,7 +281,10 @@ class ExpectedLines:
 
         def line(received: bytes) -> bytes:
             if not snapshot.id and received:
-                snapshot.id.append(json.loads(received)["metadata"]["Id"].split("/")[2])
+                id_ = json.loads(received)["metadata"]["Id"].split("/")[2]
+                assert id_ not in self.memory.used_ids, "another snapshot had this id"
+                self.memory.used_ids.add(id_)
+                snapshot.id.append(id_)
             return _line(known, data, "Read", 0, snapshot.lsn, f"{''.join(snapshot.id)}/{digest}", key=known.key)
 
         return line

@@ -87,7 +87,9 @@ class Remembered:
     place: Place
     tables: dict[int, ReadTable]
     left_out: dict[str, int]
+    used_ids: set[str] = field(default_factory=set)
+    """The ids of all snapshots; shared by all copies."""
 
     def copy(self) -> Remembered:
         tables = {object_id: table.copy() for object_id, table in self.tables.items()}
-        return Remembered(self.place, tables, dict(self.left_out))
+        return replace(self, tables=tables, left_out=dict(self.left_out))

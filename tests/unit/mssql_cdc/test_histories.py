@@ -1,4 +1,7 @@
-"""The whole reader over random histories of its source, with chunked and fenced snapshots: every line equals the model's, byte for byte."""
+"""The whole reader over random histories of its source: every line equals the model's, byte for byte.
+
+Snapshots are chunked or fenced. After a fenced one, a consumer that adds up changes is exact.
+"""
 
 from __future__ import annotations
 

@@ -112,3 +112,17 @@ def test_after_a_gap_rows_have_the_shape_of_the_instance_they_are_read_from(on_g
         history.settings = replace(history.settings, on_gap=on_gap)
         history.run(Disturbances(script={moment: database.clean_up}))
         history.to_the_end()
+
+
+def test_a_fenced_snapshot_that_is_interrupted_starts_over_in_either_mode() -> None:
+    for is_fenced in (True, False):
+        for moment in MOMENTS:
+            database = one_table()
+            write(database, 9)
+            history = ReaderHistory(database, "snapshot", ROW_BY_ROW)
+            history.settings = replace(history.settings, fenced_snapshots=True)
+            history.run(Disturbances(items=moment))
+            write(database, 2)
+            history.settings = replace(history.settings, fenced_snapshots=is_fenced)
+            history.run()
+            history.to_the_end()

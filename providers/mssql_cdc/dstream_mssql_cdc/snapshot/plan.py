@@ -37,6 +37,9 @@ from dstream_mssql_cdc.state import KeyValue, Table, TableSnapshot
 
 MARGIN = timedelta(seconds=5)
 
+_ONE_PASS = ("one pass",)
+"""Unlike the order of any key, whose columns are quoted."""
+
 NewId = Callable[[], str]
 """Creates the id of a snapshot: 8 hex digits that no snapshot of the table has had."""
 
@@ -94,8 +97,9 @@ def completed(table: Table, now: datetime) -> Table:
 
 
 def fenced(table: Table, lsn: bytes, new_id: NewId) -> Table:
-    """The table with a snapshot of its rows as of `lsn`."""
-    return msgspec.structs.replace(table, snapshot=TableSnapshot(new_id(), lsn.hex()))
+    """The table with a snapshot of its rows as of `lsn`. If it is interrupted and goes on in chunks, which are of later
+    moments, it starts over with another id."""
+    return msgspec.structs.replace(table, snapshot=TableSnapshot(new_id(), lsn.hex(), order=_ONE_PASS))
 
 
 def completed_fenced(table: Table) -> Table:
