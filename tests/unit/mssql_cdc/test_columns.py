@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from datetime import date, datetime, time
 from decimal import Context, Decimal
@@ -117,6 +118,12 @@ def test_types_without_an_exact_driver_form_are_converted_by_the_server() -> Non
         "geometry": "CONVERT(nvarchar(11), [c].STSrid) + N';' + [c].AsTextZM()",
         "hierarchyid": "[c].ToString()",
     }
+
+
+def test_a_float_in_a_variant_needs_no_style_that_older_servers_lack() -> None:
+    """ "CAST and CONVERT", float and real styles: 3 exists since SQL Server 2016."""
+    select = form_of(Column("c", "sql_variant", 1), STANDARD).select("[c]")
+    assert set(re.findall(r", (\d+)\)", select)) == {"2", "121"}
 
 
 def test_an_unknown_type_is_refused() -> None:

@@ -90,3 +90,4 @@ def test_the_config_describes_itself() -> None:
     assert schema["required"] == ["db_connection_string", "tables"]
     assert schema["properties"]["db_connection_string"]["writeOnly"]
     assert schema["properties"]["poll_interval"]["default"] == "1s"
+    assert schema["properties"]["max_poll_interval"]["default"] == "2s"  # more would add to the latency of capture

@@ -19,6 +19,12 @@ def test_every_statement_only_reads_committed_data(statement: str) -> None:
     assert not re.search(r"\b(INSERT|UPDATE|DELETE|MERGE|EXEC|CREATE|ALTER|DROP|INTO)\b", code)
 
 
+def test_no_statement_calls_the_function_that_contends_for_locks() -> None:
+    """Estuary saw it recompile and block: github.com/estuary/connectors/pull/3475."""
+    for statement in (sql.MAX_LSN, sql.poll(None), sql.poll(sql.CURRENT_TIME_ZONE), *sql.statements(), *health.ALL):
+        assert "fn_cdc_get_max_lsn" not in statement.lower()
+
+
 def test_every_read_of_changes_is_followed_by_the_watermarks() -> None:
     page, parameters = sql.page("dbo_T", 7, ["[Id]"], Floor(b"a"), b"b", (1, 2, 3, 4), 10)
     assert page.endswith(sql.WATERMARKS_OF_TABLE)
