@@ -1,4 +1,4 @@
-"""Downloads the Pulumi CLI from its release and checks the archive's SHA-256. Runs no script."""
+"""Downloads the Pulumi CLI and provider plugins, and accepts only archives with a known SHA-256. Runs no script."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from dstream.infra.engine.checksums import ENGINE_DIGESTS, listed_digest
+
 Fetch = Callable[[str, Path], None]
 """Writes what a URL answers to a file. Raises OSError."""
 
 _RELEASE = "https://github.com/pulumi/pulumi/releases/download/v{version}/"
 """Where Pulumi's own installer looks first (pulumi/get.pulumi.com)."""
-_CHECKSUMS = "pulumi-{version}-checksums.txt"
 _ARCHIVE = "pulumi-v{version}-{platform}.tar.gz"
+PLUGINS = "https://get.pulumi.com/releases/plugins/"
+"""Where the engine finds the plugins of Pulumi's registry (pulumi/sdk/go/common/workspace/plugins.go)."""
+_PLUGIN = "pulumi-resource-{name}-v{version}-{system}-{machine}.tar.gz"
+_PLUGIN_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _MACHINES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 _TIMEOUT_S = 60
 
@@ -34,24 +39,38 @@ def fetch(url: str, to: Path) -> None:
         shutil.copyfileobj(answer, file)
 
 
-def download_engine(version: str, folder: Path, fetch: Fetch = fetch) -> None:
+def download_engine(version: str, folder: Path, fetch: Fetch = fetch, digests: Path = ENGINE_DIGESTS) -> None:
     """Install the CLI in `folder`/bin; an incomplete `folder` is replaced. Raises DownloadError, OSError."""
     name = _ARCHIVE.format(version=version, platform=_platform())
-    release = _RELEASE.format(version=version)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".download-", dir=folder.parent) as place:
-        archive, checksums = Path(place, "archive"), Path(place, "checksums")
-        fetch(release + _CHECKSUMS.format(version=version), checksums)
-        expected = _expected(checksums, name)
-        fetch(release + name, archive)
-        with archive.open("rb") as file:
-            actual = hashlib.file_digest(file, "sha256").hexdigest()
-        if actual != expected:
-            raise DownloadError(f"{name} has the SHA-256 {actual}, but its release lists {expected}")
+        archive = Path(place, name)
+        _download(_RELEASE.format(version=version), archive, digests, fetch)
         complete = Path(place, "complete")
         _unpack(archive, complete / "bin")
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(complete, folder)
+
+
+def download_plugin(name: str, version: str, folder: Path, digests: Path) -> Path:
+    """Return the archive of a provider plugin, in `folder`. Raises DownloadError, OSError."""
+    machine = platform.machine().lower()
+    machine = _PLUGIN_MACHINES.get(machine, machine)
+    archive = folder / _PLUGIN.format(name=name, version=version, system=sys.platform, machine=machine)
+    _download(PLUGINS, archive, digests, fetch)
+    return archive
+
+
+def _download(server: str, archive: Path, digests: Path, fetch: Fetch) -> None:
+    """Download what the server has under the archive's name."""
+    expected = listed_digest(digests, archive.name)
+    if expected is None:
+        raise DownloadError(f"{digests} has no SHA-256 of {archive.name}")
+    fetch(server + archive.name, archive)
+    with archive.open("rb") as file:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != expected:
+        raise DownloadError(f"{archive.name} has the SHA-256 {actual} instead of {expected}")
 
 
 def _platform() -> str:
@@ -59,15 +78,6 @@ def _platform() -> str:
     if sys.platform not in ("linux", "darwin") or machine is None:
         raise DownloadError(f"Pulumi has no release for {sys.platform} on {platform.machine()}")
     return f"{sys.platform}-{machine}"
-
-
-def _expected(checksums: Path, name: str) -> str:
-    """Return the digest in a line `SHA256  NAME`."""
-    for line in checksums.read_text(encoding="utf-8", errors="replace").splitlines():
-        digest, _, listed = line.partition(" ")
-        if listed.strip().removeprefix("*") == name and len(digest) == 64:
-            return digest.lower()
-    raise DownloadError(f"the release lists no SHA-256 of {name}")
 
 
 def _unpack(archive: Path, to: Path) -> None:

@@ -160,7 +160,7 @@ def engine_environment(
     }
     if own or kept:
         result["PULUMI_DEBUG_PROVIDERS"] = ",".join(kept + own)
-    if set(plugins) <= names and names:
+    if (set(plugins) <= names and names) or environ.get("DSTREAM_PLUGIN_CHECKSUMS"):
         result["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
     return result
 

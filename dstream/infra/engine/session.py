@@ -16,6 +16,7 @@ from pulumi.automation.errors import ConcurrentUpdateError, StackAlreadyExistsEr
 
 from dstream.errors import DStreamError, SystemFault
 from dstream.infra.definition import Definition
+from dstream.infra.engine.download import DownloadError, download_plugin
 from dstream.infra.engine.environment import uses_update_plans
 from dstream.infra.engine.events import EngineEvents, FailedCreation
 from dstream.infra.engine.failures import (
@@ -187,9 +188,27 @@ class Session:
             self._context.warn("info", f"installing provider plugin {name} {version} (first use)", "")
             write_project(self.place)
             try:
-                self.run(["plugin", "install", "resource", name, f"v{version}"], of_stack=False, opens_record=False)
+                self._install_plugin(name, version)
             except DStreamError as error:
                 raise not_installed(name, version, environment["PULUMI_HOME"], error) from error
+
+    def _install_plugin(self, name: str, version: str) -> None:
+        """Let the engine download the plugin; with DSTREAM_PLUGIN_CHECKSUMS, download and check it first.
+
+        The engine could check it, too (`--checksum`), but refuses an archive if its last bytes arrive together with the
+        end of the response (checksumReader in pulumi/sdk/go/common/workspace/plugins.go, v3.259.0).
+        """
+        command = ["plugin", "install", "resource", name, f"v{version}"]
+        digests = self._context.environ.get("DSTREAM_PLUGIN_CHECKSUMS")
+        if not digests:
+            self.run(command, of_stack=False, opens_record=False)
+            return
+        with self.scratch() as folder:
+            try:
+                archive = download_plugin(name, version, folder, Path(digests))
+            except (DownloadError, OSError) as error:
+                raise SystemFault("infra.no_plugin", str(error)) from error
+            self.run([*command, "--file", str(archive)], of_stack=False, opens_record=False)
 
     def outputs(self) -> Mapping[str, Any]:
         """Return the program's exports with secrets in plain text; empty if the stack does not exist."""

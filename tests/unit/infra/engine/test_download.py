@@ -1,10 +1,12 @@
-"""The Pulumi CLI is installed only from an archive with the SHA-256 that its release lists, by both installers."""
+"""The Pulumi CLI is installed only from an archive with the SHA-256 that DStream knows, by both installers."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import os
+import re
+import shutil
 import stat
 import subprocess
 import tarfile
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from dstream.infra.engine.checksums import ENGINE_DIGESTS
 from dstream.infra.engine.cli import ENGINE_VERSION
 from dstream.infra.engine.download import DownloadError, download_engine
 
@@ -24,6 +27,7 @@ class Release:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.digests = folder / "digests"
         system, machine = os.uname().sysname.lower(), os.uname().machine
         arch = "x64" if machine in ("x86_64", "amd64") else "arm64"
         self.archive = folder / f"pulumi-v{ENGINE_VERSION}-{system}-{arch}.tar.gz"
@@ -38,8 +42,7 @@ class Release:
                 content.addfile(member, io.BytesIO(PROGRAM))
 
     def list(self, digest: str) -> None:
-        name = f"pulumi-{ENGINE_VERSION}-checksums.txt"
-        (self.folder / name).write_text(f"{'0' * 64}  other.tar.gz\n{digest}  {self.archive.name}\n")
+        self.digests.write_text(f"{'0' * 64}  other.tar.gz\n{digest}  {self.archive.name}\n")
 
     def fetch(self, url: str, to: Path) -> None:
         assert url.startswith(f"https://github.com/pulumi/pulumi/releases/download/v{ENGINE_VERSION}/")
@@ -55,7 +58,7 @@ def release(tmp_path: Path) -> Release:
 def test_a_listed_archive_is_installed_and_only_its_programs(tmp_path: Path, release: Release) -> None:
     folder = tmp_path / "own" / "v3"
     (folder / "bin").mkdir(parents=True)  # left by an interrupted installation
-    download_engine(ENGINE_VERSION, folder, release.fetch)
+    download_engine(ENGINE_VERSION, folder, release.fetch, release.digests)
     assert {each.name for each in (folder / "bin").iterdir()} == {"pulumi", "pulumi-language-python"}
     assert (folder / "bin" / "pulumi").stat().st_mode & stat.S_IXUSR
     assert list(folder.parent.iterdir()) == [folder]
@@ -65,15 +68,28 @@ def test_a_listed_archive_is_installed_and_only_its_programs(tmp_path: Path, rel
 def test_an_archive_with_another_or_no_digest_is_not_installed(tmp_path: Path, release: Release, digest: str) -> None:
     release.list(digest)
     with pytest.raises(DownloadError, match="SHA-256"):
-        download_engine(ENGINE_VERSION, tmp_path / "own" / "v3", release.fetch)
-    assert list((tmp_path / "own").iterdir()) == []
+        download_engine(ENGINE_VERSION, tmp_path / "own" / "v3", release.fetch, release.digests)
+    assert not any(tmp_path.glob("own/*"))
+
+
+def test_the_digests_of_all_platforms_are_those_of_the_tested_version() -> None:
+    listed = [line.split("  ") for line in ENGINE_DIGESTS.read_text().splitlines()]
+    platforms = ("darwin-arm64", "darwin-x64", "linux-arm64", "linux-x64")
+    assert [name for _, name in listed] == [f"pulumi-v{ENGINE_VERSION}-{each}.tar.gz" for each in platforms]
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest, _ in listed)
 
 
 @pytest.mark.parametrize("is_listed", [True, False])
 def test_the_script_installs_only_a_listed_archive(tmp_path: Path, release: Release, is_listed: bool) -> None:
     release.pack("pulumi/pulumi")
     release.list(hashlib.sha256(release.archive.read_bytes()).hexdigest() if is_listed else "1" * 64)
-    tools = tmp_path / "tools"
+    checkout = tmp_path / "checkout"
+    (checkout / "dstream" / "infra" / "engine").mkdir(parents=True)
+    (checkout / "dstream" / "infra" / "engine" / ENGINE_DIGESTS.name).write_text(release.digests.read_text())
+    (checkout / "tools" / "pulumi").mkdir(parents=True)
+    for name in ("install-pulumi", "pulumi/go.mod"):
+        shutil.copy(ROOT / "tools" / name, checkout / "tools" / name)
+    tools = tmp_path / "bin"
     tools.mkdir()
     (tools / "curl").write_text(f'#!/bin/sh\ncp "{release.folder}/${{2##*/}}" .\n')
     (tools / "curl").chmod(0o755)
@@ -83,7 +99,7 @@ def test_the_script_installs_only_a_listed_archive(tmp_path: Path, release: Rele
         if path is not None:
             (tools / name).symlink_to(path)
     done = subprocess.run(
-        [ROOT / "tools" / "install-pulumi"],
+        [checkout / "tools" / "install-pulumi"],
         env={"PATH": str(tools), "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
