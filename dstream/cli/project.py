@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Collection
 from dataclasses import replace
 from functools import cache, partial
@@ -32,6 +33,7 @@ from dstream.redact import is_secret_name
 
 _WORK_DIR = ".dstream/infra"
 _FEW = 10
+_making = threading.Lock()
 _TRANSFORM_PATH = re.compile(r"transform\[(?P<index>\d+)\](?:\.(?P<attribute>\w+))?")
 
 
@@ -164,7 +166,10 @@ def _refuse_record(project: Project) -> None:
 
 def _infrastructure_dir(project: Project) -> Path:
     """Return the work folder; that of an untrusted file is new, so nothing in it is from the checkout."""
-    return Path(_temporary_folder().name) if project.is_untrusted else _folder_of_records(project)
+    if not project.is_untrusted:
+        return _folder_of_records(project)
+    with _making:  # tasks ask concurrently; a second folder would be removed with its object
+        return Path(_temporary_folder().name)
 
 
 def _folder_of_records(project: Project) -> Path:

@@ -252,3 +252,13 @@ def test_the_example_runs_as_it_is(service: type[Pipeline], start: Start, own_sa
     assert (record / ".pulumi" / "stacks" / "orders" / "prod.json").exists()
     nightly = pipeline.nightly()
     assert nightly.code == 0, nightly.output
+
+    # A pull request is compared with the record, which an untrusted plan reads with the pipeline's own settings.
+    hcl = (EXAMPLES / "dstream.hcl").read_text()
+    changed = hcl.replace(
+        '"orders-${var.env}"', '"orders-${var.env}"\n      entity {\n        max_delivery_count = 7\n      }'
+    )
+    request = pipeline.repository.propose(dstream=changed)
+    assert pipeline.review(request).code == 0
+    (comment,) = pipeline.forge.comments(request.number)
+    assert "1 to update" in comment
