@@ -163,8 +163,10 @@ class GitHub(Pipeline):
     def review(self, request: PullRequest) -> Outcome:
         self._runs += 1
         event = {"head.sha": request.head}
+        checked = self._job("check", request.head, request, event)
         done = self._job("plan", request.head, request, event)
-        self.forge.write("runs", None, commit=request.head, success=not done.code)
+        self.forge.write("runs", None, commit=request.head, success=not (checked.code or done.code))
+        assert checked.code in (0, done.code), checked.output
         return self._commented(request, done)
 
     def approve(self, request: PullRequest) -> None:
