@@ -19,6 +19,8 @@ EXPORT = ["export", "--locked", "--no-dev", "--all-packages", "--all-extras", "-
 EXCEPTIONS = {
     "mssql-python-odbc": "proprietary: Microsoft ODBC Driver 18 for SQL Server",
     "certifi": "MPL-2.0",
+    "psycopg": "LGPL-3.0-only",
+    "psycopg-binary": "LGPL-3.0-only",
     "tqdm": "MPL-2.0 AND MIT",
 }
 SPDX = {

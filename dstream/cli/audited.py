@@ -107,7 +107,8 @@ def _code(error: BaseException) -> str:
 
 def _redactor(project: Project, environ: Mapping[str, str]) -> Redactor:
     blocks = [block for task in project.tasks.values() for block in task.providers]
-    secrets = frozenset().union(*(block.secrets for block in blocks)) | environment_secrets(environ)
+    secrets = frozenset().union(*(block.secrets for block in blocks))
+    secrets |= project.state.secrets | environment_secrets(environ)
     return Redactor(secrets, [block.config for block in blocks])
 
 

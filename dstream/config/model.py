@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -131,6 +132,10 @@ class StateSettings:
     """Of the backend `file`; relative to `Project.folder`."""
     history: int = 50
     """How many checkpoints of each task are kept for a rollback."""
+    url: str | None = field(default=None, repr=False)
+    """Of a network backend; None: DSTREAM_STATE_URL."""
+    lease_s: float = 30.0
+    """Of a network backend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +191,8 @@ class Project:
         """Where the checkpoints are."""
         settings = self.settings.state
         folder = self.folder / Path(settings.path).expanduser()
-        return StateLocation(self.stack, folder, settings.backend, settings.history)
+        url = settings.url or os.environ.get("DSTREAM_STATE_URL", "")
+        return StateLocation(self.stack, folder, settings.backend, settings.history, url, settings.lease_s)
 
     @property
     def socket_dir(self) -> Path:

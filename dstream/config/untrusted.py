@@ -58,6 +58,8 @@ def refuse_programs(project: Project) -> None:
         raise refusal("infrastructure.backend_url", place, "Set PULUMI_BACKEND_URL instead.")
     if infrastructure.secrets_provider is not None:
         raise refusal("infrastructure.secrets_provider", place)
+    if project.settings.state.url is not None:
+        raise refusal("state.url", place, "Set DSTREAM_STATE_URL instead.")
     folder = project.folder.resolve()
     paths = {
         "state.path": project.settings.state.path,

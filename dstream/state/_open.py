@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
-from dstream.errors import DStreamError
+from dstream.errors import ConfigError, DStreamError
 from dstream.state._file import FileStore, stored_in_folder
 from dstream.state._store import StateStore
 
-StateBackend = Literal["file"]
+StateBackend = Literal["file", "azblob", "postgres"]
+
+_CREDENTIALS = (
+    re.compile(r"://[^/@:]*:([^@/]+)@"),
+    re.compile(r"(?i)(?:password|pwd|accountkey|sharedaccesssignature|sig)\s*=\s*([^;&\s]+)"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +30,55 @@ class StateLocation:
     backend: StateBackend = "file"
     history: int = 50
     """How many checkpoints of each task are kept for a rollback."""
+    url: str = field(default="", repr=False)
+    """Of a network backend; may contain credentials."""
+    lease_s: float = 30.0
+    """Of a network backend: how long a lease lasts without being renewed."""
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The credentials in the URL, as written and decoded."""
+        found = [found for pattern in _CREDENTIALS for found in pattern.findall(self.url)]
+        return frozenset(each for found in found for each in (found, unquote(found)) if each)
 
 
 def open_store(location: StateLocation, task: str) -> StateStore:
-    """Return the store of a task; close it. Nothing is read yet."""
+    """Return the store of a task; close it. Nothing is read yet.
+
+    Raises ConfigError `state.no_url`, `state.bad_url` or `state.not_installed`.
+    """
+    if location.backend == "azblob":
+        from dstream.state._blob import BlobStore
+
+        return BlobStore(_url(location), location.stack, task, location.history, location.lease_s)
+    if location.backend == "postgres":
+        from dstream.state._postgres import PostgresStore
+
+        return PostgresStore(_url(location), location.stack, task, location.history, location.lease_s)
     return FileStore(location.folder, location.stack, task, location.history)
 
 
 def stored_tasks(location: StateLocation) -> set[str]:
-    """Return the names of the tasks that have a checkpoint."""
+    """Return the names of the tasks that have a checkpoint. Raises as `open_store` and `StateStore.load` do."""
+    if location.backend == "azblob":
+        from dstream.state._blob import stored_in_container
+
+        return stored_in_container(_url(location), location.stack)
+    if location.backend == "postgres":
+        from dstream.state._postgres import stored_in_postgres
+
+        return stored_in_postgres(_url(location), location.stack)
     return stored_in_folder(location.folder, location.stack)
+
+
+def _url(location: StateLocation) -> str:
+    if not location.url:
+        raise ConfigError(
+            "state.no_url",
+            f'the state backend "{location.backend}" has no url',
+            hint="Set `url` in the state block, or DSTREAM_STATE_URL.",
+        )
+    return location.url
 
 
 def has_checkpoint(store: StateStore) -> bool:

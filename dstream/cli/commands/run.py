@@ -49,6 +49,7 @@ class _Wanted:
     once: bool
     from_: str | None
     reset: bool
+    standby: bool
     duration: float | None
     max_rows: int | None
     no_restart: bool
@@ -74,6 +75,7 @@ class _Wanted:
     metavar="POSITION",
     help="Start position if no checkpoint exists: earliest, latest, or a position the input supports.",
 )
+@click.option("--standby", is_flag=True, help="If another host runs the task, wait and take over when it ends.")
 @click.option("--reset", is_flag=True, help="Delete the stored checkpoint first.")
 @click.option(
     "--output",
@@ -107,8 +109,8 @@ def run(
     """
     if bool(tasks) == all_tasks:
         raise click.UsageError("Specify at least one task, or use --all.")
-    if to_stdout and (len(tasks) != 1 or options.as_json or wanted["reset"]):
-        raise click.UsageError("--output - takes one task, and neither --json nor --reset.")
+    if to_stdout and (len(tasks) != 1 or options.as_json or wanted["reset"] or wanted["standby"]):
+        raise click.UsageError("--output - takes one task, and neither --json, --reset nor --standby.")
     project = load_project(options, only=None if all_tasks else tasks, roles=["input"] if to_stdout else ROLES)
     chosen = [task_of(project, name) for name in (project.tasks if all_tasks else dict.fromkeys(tasks))]
     streams.drop_unread_messages()
@@ -161,6 +163,7 @@ def _job(project: Project, task: Task, wanted: _Wanted, look: ProviderSpec | Non
         once=wanted.once,
         from_=wanted.from_,
         reset=wanted.reset,
+        standby=wanted.standby,
         max_duration_s=wanted.duration,
         max_rows=wanted.max_rows,
         max_line=task.max_line,

@@ -45,14 +45,25 @@ def _state(reader: BodyReader) -> StateSettings:
     if block is None:
         return StateSettings()
     inner = reader.inner(block, "dstream, state")
-    inner.check({"backend", "path", "history"}, ())
+    inner.check({"backend", "path", "history", "url", "lease"}, ())
     default = StateSettings()
     history = inner.count("history")
     return StateSettings(
         _state_backend(inner) or default.backend,
         inner.text("path") or default.path,
         default.history if history is None else history,
+        inner.text("url"),
+        _lease_s(inner) or default.lease_s,
     )
+
+
+def _lease_s(inner: BodyReader) -> float | None:
+    """Azure Blob Storage allows 15 to 60 seconds (Microsoft: "Lease Blob"); the other backends follow it."""
+    lease_s, attribute = inner.duration_s("lease"), inner.attribute("lease")
+    if lease_s is None or attribute is None or (15 <= lease_s <= 60 and lease_s == int(lease_s)):
+        return lease_s
+    inner.complain("config.type", "lease must be whole seconds from 15s to 60s", attribute.value.at)
+    return None
 
 
 def _state_backend(inner: BodyReader) -> StateBackend | None:

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence, Set
 from datetime import UTC, datetime
 
-from dstream.errors import DStreamError, RefusedError
+from dstream.errors import DStreamError, RefusedError, UnreachableError
 from dstream.host.provider import failures
 from dstream.host.provider.described import learn_settings
 from dstream.host.provider.link import MustRestart
@@ -25,7 +25,7 @@ from dstream.host.run.start_slots import StartSlot
 from dstream.host.run.streaming import Streaming
 from dstream.protocol.handshake import Refused
 from dstream.protocol.messages import Ack, Role, SnapshotRequest, encode
-from dstream.state import StoredState
+from dstream.state import Lease, StoredState
 
 
 class Attempt:
@@ -51,7 +51,8 @@ class Attempt:
         self._stored: StoredState | None = None
         self._keeps_state = True
         self._has_moved = False
-        self._checkpoints = Checkpoints(self._save, self._acknowledge, self._state_failed)
+        self._is_store_away = False
+        self._checkpoints = Checkpoints(self._save, self._acknowledge, self._state_failed, context.may_pass_on)
         self._streaming: Streaming | None = None
         self._slot = StartSlot()
         self._start_s = 0.0
@@ -130,6 +131,8 @@ class Attempt:
             self._failing(None, f"the end of {lost.role} provider {pair.side(lost.role).name}")
             raise self._cause(pair, lost.role) from None
         except DStreamError as error:
+            if error.code == "state.lease_lost":
+                pair.shut_down(signal.SIGKILL)  # the new holder publishes now
             self._failing(error, "")
             raise
         finally:
@@ -208,7 +211,7 @@ class Attempt:
             return False
         if self._context.redactor.is_in(bytes(settled.state)):
             raise failures.secret_in_state(self._job.input)
-        self._context.store.save(
+        self._store(
             StoredState(
                 task=self._job.task,
                 input=self._pair.input.name,
@@ -222,6 +225,17 @@ class Attempt:
         )
         self._has_moved = self._has_moved or self._stored is None or bytes(self._stored.state) != bytes(settled.state)
         return True
+
+    def _store(self, state: StoredState, lease: Lease) -> None:
+        """Save the state; log an outage of the backend once."""
+        try:
+            self._context.store.save(state, lease)
+        except UnreachableError as error:
+            if not self._is_store_away:
+                self._is_store_away = True
+                self._report.log("warning", "state.unavailable", reason=error.message)
+            raise
+        self._is_store_away = False
 
     def _acknowledge(self, settled: Settled) -> None:
         if "ack" in self._pair.input.capabilities and not self._job.is_look:

@@ -10,8 +10,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dstream.errors import UnreachableError
 from dstream.host.run.ledger import Ledger, Settled
 from dstream.protocol.messages import Ack, Checkpoint, End
+
+RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,8 @@ class Counts:
 class Checkpoints(threading.Thread):
     """Calls `store` to make a settled state durable (an exception goes to `failed`), then `stored`, in order.
 
-    `store` returns False if there is nothing to store because the input keeps its own position.
+    `store` returns False if there is nothing to store because the input keeps its own position. While a backend is
+    unavailable, it is called again with the newest state. `may_pass_on`: whether rows may go to the output now.
     """
 
     def __init__(
@@ -39,11 +43,13 @@ class Checkpoints(threading.Thread):
         store: Callable[[Settled], bool],
         stored: Callable[[Settled], None],
         failed: Callable[[Exception], None],
+        may_pass_on: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(name="state-writer", daemon=True)
         self._store = store
         self._stored = stored
         self._failed = failed
+        self.may_pass_on = may_pass_on
         self._ledger = Ledger()
         self._changed = threading.Condition()
         self._newest: Settled | None = None
@@ -123,6 +129,11 @@ class Checkpoints(threading.Thread):
         while (settled := self._next()) is not None:
             try:
                 is_stored = self._store(settled)
+            except UnreachableError as error:
+                if not self._waits_to_retry(settled):
+                    self._failed(error)
+                    return
+                continue
             except Exception as error:  # noqa: BLE001  # a bug here must end the run, not leave it waiting
                 self._failed(error)
                 return
@@ -130,6 +141,12 @@ class Checkpoints(threading.Thread):
                 self._stored_count += is_stored
                 self._last_stored = settled.seq
             self._stored(settled)
+
+    def _waits_to_retry(self, settled: Settled) -> bool:
+        """Put back what could not be stored, unless something newer waits; return False if this is the end."""
+        with self._changed:
+            self._newest = self._newest or settled
+            return not self._changed.wait_for(lambda: self._is_closed, RETRY_S)
 
     def _next(self) -> Settled | None:
         with self._changed:

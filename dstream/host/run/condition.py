@@ -13,10 +13,12 @@ from typing import Literal, get_args
 
 from dstream.protocol.messages import Role
 
-Stage = Literal["starting", "streaming", "draining", "restarting", "failed", "finished"]
+Stage = Literal["standby", "starting", "streaming", "draining", "restarting", "failed", "finished"]
 """How far the host is with the two processes, whatever they report."""
 
-RunPhase = Literal["starting", "streaming", "throttled", "reconnecting", "restarting", "draining", "failed", "finished"]
+RunPhase = Literal[
+    "standby", "starting", "streaming", "throttled", "reconnecting", "restarting", "draining", "failed", "finished"
+]
 CONDITION_PHASES: tuple[RunPhase, ...] = get_args(RunPhase)
 
 _READY: frozenset[RunPhase] = frozenset({"streaming", "throttled", "draining"})
@@ -40,7 +42,8 @@ class Condition:
     reason: str = ""
     since: datetime | None = None
     is_ready: bool = False
-    """Whether rows can flow: both providers are ready, and neither has lost its connection."""
+    """Whether rows can flow: both providers are ready, and neither has lost its connection. A standby is ready to take
+    over."""
 
     def text(self) -> str:
         """'streaming', 'reconnecting: input mssql_cdc: ..', 'restarting after provider.died: ..'"""
@@ -52,7 +55,7 @@ def condition_of(
 ) -> Condition:
     """Return the condition, without its time. `reason`: of the stage. `is_blocked`: the output takes no rows."""
     if stage not in ("streaming", "draining"):
-        return Condition(stage, reason)
+        return Condition(stage, reason, is_ready=stage == "standby")
     trouble, why = _trouble(reported, names, is_blocked=is_blocked)
     phase = trouble if stage == "streaming" else stage
     return Condition(phase, why, is_ready=phase in _READY and trouble != "reconnecting")

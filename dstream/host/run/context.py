@@ -27,3 +27,12 @@ class RunContext:
     limits: Limits
     clock: Callable[[], float]
     now: Callable[[], datetime]
+
+    def may_pass_on(self) -> bool:
+        """Return whether rows may go to the output: no other host can have the lease."""
+        return self.lease is None or self.lease.is_held
+
+    def check_lease(self) -> None:
+        """Raise LockedError `state.lease_lost` if another host has taken the lease."""
+        if self.lease is not None:
+            self.lease.check()

@@ -46,6 +46,8 @@ class Job:
     max_rows: int | None = None
     """The run drains once at least this many rows have been read."""
     restart: RestartPolicy = RestartPolicy()
+    standby: bool = False
+    """Wait for the lease if another host holds it."""
     reset: bool = False
     """Delete the stored checkpoint first."""
     transform: ProviderSpec | None = None

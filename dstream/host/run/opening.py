@@ -44,6 +44,7 @@ class Opening:
         self._report = context.report
         self._stop = context.stop
         self._clock = context.clock
+        self._check_lease = context.check_lease
         self._pair = pair
         self._mailbox = mailbox
         self._tick = tick
@@ -124,7 +125,8 @@ class Opening:
         self._await_ready(side)
 
     def check_stop(self) -> None:
-        """Raise Interrupted if the run should stop: nothing has been read yet."""
+        """Raise Interrupted if the run should stop: nothing has been read yet. Raises `state.lease_lost`."""
+        self._check_lease()
         if self._stop.is_requested:
             raise Interrupted
 

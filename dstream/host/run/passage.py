@@ -48,6 +48,10 @@ class Passage:
         with self._changed:
             return self._changed.wait_for(lambda: self._ledger.in_flight <= max_in_flight, timeout_s)
 
+    def may_pass_on(self) -> bool:
+        """Rows may go to the transform at any time: it publishes nothing."""
+        return True
+
     @property
     def oldest_read_s(self) -> float | None:
         """When the oldest row inside was read at the source; None if there is none."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
@@ -27,6 +28,7 @@ from dstream.protocol.messages import BadLine, Checkpoint, End, Role, Stop, deco
 
 _LOOK_UP_S = 0.2
 _LAST_EXIT_S = 2.0
+_LEASE_POLL_S = 0.05
 _HOST_CHECKPOINT_ROWS = 500
 _HOST_CHECKPOINT_S = 0.2
 """For an input without checkpoints: the maximum rows and seconds before the host adds one."""
@@ -55,6 +57,8 @@ class RowLedger(Protocol):
     def settle_all(self) -> None: ...
 
     def wait_for_room(self, max_in_flight: int, timeout_s: float) -> bool: ...
+
+    def may_pass_on(self) -> bool: ...
 
 
 class Relay(ProviderReader):
@@ -191,6 +195,10 @@ class Relay(ProviderReader):
             return
         lines = [part for part in out if isinstance(part, memoryview)] if self._modes.settles_on_write else out
         self._blocked_since_s = self._clock()
+        while not self._ledger.may_pass_on():
+            time.sleep(_LEASE_POLL_S)
+            if self._discards:
+                return
         try:
             write_all(self._output.fileno(), lines)
         except OSError:  # EPIPE: the output is gone; the main thread finds out why

@@ -30,6 +30,7 @@ from typing import Any
 from dstream.errors import DStreamError, RefusedError
 from dstream.host.provider.link import MustRestart
 from dstream.host.run.attempt import Attempt, timestamp
+from dstream.host.run.broken import Interrupted
 from dstream.host.run.context import RunContext
 from dstream.host.run.control_socket import Answer, ControlSocket, socket_path
 from dstream.host.run.faults import fault_of
@@ -38,6 +39,7 @@ from dstream.host.run.limits import Limits
 from dstream.host.run.notes import Mailbox, Wake
 from dstream.host.run.report import RunReport
 from dstream.host.run.restarts import MOST_CRASHES, RestartSchedule
+from dstream.host.run.standby import leased
 from dstream.protocol.messages import Role
 from dstream.redact import Redactor, environment_secrets
 from dstream.state import StoredState, open_store
@@ -59,14 +61,14 @@ def run_task(
     everything acknowledged is stored. `Interrupted` never escapes: an interrupted run returns with `drained` false.
     """
     specs = [spec for spec in (job.input, job.transform, job.output) if spec is not None]
-    secrets = frozenset().union(*(spec.secrets for spec in specs)) | environment_secrets(os.environ)
+    secrets = frozenset().union(*(spec.secrets for spec in specs)) | job.state.secrets | environment_secrets(os.environ)
     redactor = Redactor(secrets=secrets, configs=tuple(spec.config for spec in specs))
     report = RunReport(job.task, events, redactor, clock=clock, now=now, progress_every_s=job.progress_every_s)
     try:
         limits = Limits(job.max_duration_s, job.max_rows)
         with (
             contextlib.closing(open_store(job.state, job.task)) as store,
-            contextlib.nullcontext() if job.is_look else store.lease(now()) as lease,
+            leased(job, store, report, stop, now) as lease,
         ):
             context = RunContext(job, store, lease, report, redactor, stop, limits, clock, now)
             if job.reset and lease is not None:
@@ -75,6 +77,9 @@ def run_task(
             run = _Run(context, RestartSchedule(job.restart, chance))
             with _answering(context, run.answer):
                 return run.go()
+    except Interrupted:  # while it waited for the lease
+        report.enter("finished")
+        return RunSummary(job.task, job.run_id, now(), now(), 0.0, drained=True, progress=Progress())
     except Exception as error:
         fault = redactor.error(fault_of(error, job.task))
         report.enter("failed", _cause(fault))
@@ -220,6 +225,7 @@ class _Run:
     def _sleeps_until(self, start_s: float) -> bool:
         """Wait; return False if a stop is requested first."""
         while not self._context.stop.is_requested:
+            self._context.check_lease()
             left_s = start_s - self._context.clock()
             if left_s <= 0:
                 return True

@@ -40,6 +40,7 @@ class Streaming:
         self._stop = context.stop
         self._clock = context.clock
         self._limits = context.limits
+        self._check_lease = context.check_lease
         self._pair = pair
         self._checkpoints = checkpoints
         self._mailbox = mailbox
@@ -60,6 +61,7 @@ class Streaming:
         while not self._is_over():
             with contextlib.suppress(queue.Empty):
                 self._hear(self._mailbox.get(timeout=_TICK_S), self._clock())
+            self._check_lease()
             now = self._clock()
             self._obey_stop(now)
             if self._checkpoints.is_complete:

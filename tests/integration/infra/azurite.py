@@ -68,6 +68,11 @@ class Container:
     def url(self) -> str:
         return f"azblob://{self.name}"
 
+    @property
+    def address(self) -> str:
+        """Its address for Azure's SDK; the emulator speaks plain HTTP."""
+        return f"http://{self.azurite.host}/{ACCOUNT}/{self.name}"
+
     def read(self, blob: str) -> bytes:
         return self.request("GET", blob)
 

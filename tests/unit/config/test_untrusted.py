@@ -43,6 +43,7 @@ REFUSED = {
     + '}\n  transform { provider_path = "./a" }\n}',
     "the environment of a program": TASK.format(input='\nprovider = "a"\nenv = { LD_PRELOAD = "./a.so" }\n'),
     "a program hook": 'dstream { infrastructure { program = "infra.py" } }',
+    "a state backend": 'dstream {\n state {\n backend = "azblob"\n url = "https://example.com/c"\n }\n}',
     "a backend": 'dstream { infrastructure { backend_url = "https://example.com" } }',
     "a secrets provider": 'dstream { infrastructure { secrets_provider = "azurekeyvault://a/b" } }',
     "a work folder elsewhere": 'dstream { infrastructure { work_dir = "../x" } }',

@@ -1,0 +1,149 @@
+"""A holder whose lease another process has taken can write nothing more: on every network backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+from azure.core.exceptions import HttpResponseError
+
+from dstream.errors import AuthError, ConfigError, LockedError, UnreachableError
+from dstream.state import StateBackend, StateLocation, StateStore, open_store
+from dstream.state._blob import BlobLeaseClient, BlobStore, container_client
+from tests.integration.state.test_stores import SINCE, checkpoint, seen
+from tests.running import wait_until
+
+NETWORK: list[StateBackend] = ["azblob", "postgres"]
+
+
+@pytest.fixture(params=NETWORK)
+def location(request: pytest.FixtureRequest, location_on: Callable[[StateBackend], StateLocation]) -> StateLocation:
+    return location_on(request.param)
+
+
+@pytest.fixture
+def stores(location: StateLocation) -> Iterator[tuple[StateStore, StateStore]]:
+    """The stores of two hosts."""
+    with closing(open_store(location, "orders")) as one, closing(open_store(location, "orders")) as other:
+        yield one, other
+
+
+def expire(location: StateLocation) -> None:
+    """Let the lease of the task expire now."""
+    if location.backend == "azblob":
+        with container_client(location.url) as container:
+            blob = container.get_blob_client(f"{location.stack}/orders.json")
+            BlobLeaseClient(blob).break_lease(lease_break_period=0)
+    else:
+        with psycopg.connect(location.url) as connection:
+            statement = "UPDATE dstream_state SET expires = now() - interval '1 s' WHERE stack = %s"
+            connection.execute(statement, [location.stack])
+
+
+def test_a_late_write_of_an_earlier_holder_is_refused(
+    stores: tuple[StateStore, StateStore], location: StateLocation
+) -> None:
+    late, current = stores
+    with late.lease(SINCE) as old:
+        late.save(checkpoint(1), old)
+        expire(location)
+        with current.lease(datetime(2026, 11, 25, 9, 30, tzinfo=UTC), "run") as new:
+            for write in (
+                lambda: late.save(checkpoint(2), old),
+                lambda: late.remove(old),
+                lambda: late.save(checkpoint(3), old),
+            ):
+                with pytest.raises(LockedError, match=r"was taken by .* since 2026-11-25T09:30:00Z") as caught:
+                    write()
+                assert caught.value.code == "state.lease_lost"
+            assert seen(current) == 1
+            current.save(checkpoint(4), new)
+            with pytest.raises(LockedError):
+                late.save(checkpoint(2), old)
+            wait_until(lambda: is_lost(old), "the old holder to notice")
+        assert seen(current) == 4
+
+
+def is_lost(lease: object) -> bool:
+    try:
+        lease.check()  # type: ignore[attr-defined]
+    except LockedError:
+        return True
+    return False
+
+
+def test_the_history_of_a_lost_lease_is_not_changed(
+    stores: tuple[StateStore, StateStore], location: StateLocation
+) -> None:
+    late, current = stores
+    with late.lease(SINCE) as old:
+        expire(location)
+        with current.lease(SINCE) as new:
+            current.keep(checkpoint(5), new)
+            wait_until(lambda: is_lost(old), "the old holder to notice")
+            with pytest.raises(LockedError):
+                late.keep(checkpoint(6), old)
+    assert [each.seq for each in current.history()] == [5]
+
+
+def test_a_holder_continues_after_its_lease_expired_if_nobody_took_it(
+    location_on: Callable[[StateBackend], StateLocation],
+) -> None:
+    location = location_on("postgres")
+    with closing(open_store(location, "orders")) as store, store.lease(SINCE) as lease:
+        store.save(checkpoint(1), lease)
+        expire(location)
+        store.save(checkpoint(2), lease)
+        assert seen(store) == 2
+
+
+def test_a_delayed_write_of_the_same_holder_does_not_replace_a_newer_one(
+    location_on: Callable[[StateBackend], StateLocation],
+) -> None:
+    """Two writes on the way at the same time, as after a lost answer: the ETag keeps the older one out."""
+    with closing(open_store(location_on("azblob"), "orders")) as store, store.lease(SINCE) as lease:
+        assert isinstance(store, BlobStore)
+        store.save(checkpoint(1), lease)
+        delayed_etag = store._etag
+        store.save(checkpoint(2), lease)
+        newest_etag, store._etag = store._etag, delayed_etag
+        with pytest.raises(HttpResponseError) as caught:
+            store._upload(b"delayed", lease.fence)
+        assert caught.value.status_code == 412
+        assert seen(store) == 2
+        store._etag = delayed_etag  # the holder never saw the answer to its last write
+        store.save(checkpoint(3), lease)
+        assert seen(store) == 3
+        assert store._etag != newest_etag
+
+
+@pytest.mark.parametrize(
+    ("backend", "change", "kind", "code"),
+    [
+        ("azblob", lambda url: f"{url}-missing", ConfigError, "state.no_backend"),
+        ("azblob", lambda url: url.removeprefix("http://"), ConfigError, "state.bad_url"),
+        ("azblob", lambda _: "http://127.0.0.1:1/devstoreaccount1/c", UnreachableError, "state.unavailable"),
+        ("azblob", lambda url: f"{url}?sv=2021-12-02&sr=c&sp=rw&sig=AAAA", AuthError, "state.denied"),
+        ("azblob", lambda _: "", ConfigError, "state.no_url"),
+        ("postgres", lambda url: url.replace("/postgres?", "/missing?"), ConfigError, "state.no_backend"),
+        ("postgres", lambda _: "postgresql://u:hunter2@127.0.0.1:1/d", UnreachableError, "state.unavailable"),
+        ("postgres", lambda _: "Server=x;Pwd=hunter2", ConfigError, "state.bad_url"),
+    ],
+)
+def test_settings_that_cannot_work_are_named_without_credentials(
+    backend: StateBackend,
+    change: Callable[[str], str],
+    kind: type[Exception],
+    code: str,
+    location_on: Callable[[StateBackend], StateLocation],
+) -> None:
+    location = location_on(backend)
+    wrong = StateLocation("dev", location.folder, backend, url=change(location.url))
+    with pytest.raises(kind) as caught, closing(open_store(wrong, "orders")) as store, store.lease(SINCE):
+        pass
+    assert getattr(caught.value, "code", "") == code
+    assert getattr(caught.value, "hint", "")
+    assert not any(secret in f"{caught.value} {wrong!r}" for secret in ("hunter2", "AAAA"))
