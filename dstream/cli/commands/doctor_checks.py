@@ -17,6 +17,7 @@ from dstream.config import Project, ProviderBlock, Task
 from dstream.errors import ConfigErrors, DStreamError
 from dstream.host.provider.describe import Introduction
 from dstream.host.provider.introductions import Introductions
+from dstream.host.provider.read_settings import read_settings
 from dstream.host.provider.secret_settings import secret_values
 from dstream.plugins import BUILT_IN
 from dstream.protocol.messages import Command, Finding, Mark, RunOptions
@@ -130,6 +131,7 @@ class _Asked:
             failure = _failure(subject, error)
             return lambda: [failure]
         redactor = Redactor([*self._block.secrets, *secret_values(config, schema)], (config,))
+        redactor.learn_read(*read_settings(config, self._block.read, schema))
         answer = self._introductions.examine(
             self._spec, self._block.role, command, timeout_s=self._task.start_timeout_s
         )
