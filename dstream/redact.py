@@ -1,14 +1,12 @@
-"""Removes secrets from everything that is shown: replaces them with `***`, by value and by known formats.
+"""Removes secrets from everything that is shown: replaces them with `***`, by value and by their formats.
 
 Values come from settings marked as secret, from settings whose names suggest a secret, and from the secret parts of any
 config string: password, SharedAccessKey, apikey and the like, and what follows Bearer or Basic (protocol rule 15). They
-are found verbatim, escaped (URL, JSON, XML, SQL; also several times), in base64 and in hexadecimal.
+are found verbatim, escaped (URL, JSON, XML, SQL), in base64 and in hexadecimal, also several times.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,25 +17,9 @@ from urllib.parse import unquote
 
 from dstream.canonical import canonical, has_escapes, needle, packed
 from dstream.errors import DStreamError
-
-MASK = "***"
-
-_PART_NAMES = r"password|pwd|shared ?access ?key|shared ?access ?signature|signature|sig|account ?key"
-_PART_NAMES += r"|api[-_]?key|(?:access|refresh|auth)[-_]?token|client[-_]?secret"
-_CONFIG_PART = re.compile(rf"(?i)(?<![a-z0-9])(?:{_PART_NAMES})\s*=\s*(\{{[^}}]*\}}|\"[^\"]*\"|[^;&]+)")
-_TEXT_PART = re.compile(
-    rf"(?i)(?<![a-z0-9])((?:{_PART_NAMES})\s*=\s*)(?!\.\.\.(?:[;&\s\"']|$))(?:\{{[^}}]*\}}|[^;&\s\"']+)"
-)
-"""`...` is the placeholder of a hint, not a secret."""
-_URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)([^/\s@]+)(?=@)")
-
-_HEADER = re.compile(
-    r"""(?i)(authorization["']?\s*[:=]\s*["']?(?:(?:bearer|basic|digest|negotiate|apikey)\s+)?|api-key["']?\s*:\s*["']?)"""
-    r"""[^\s"',;]+"""
-)
-_BEARER = re.compile(r"(?i)(\bbearer\s+)[\w.~+/-]{16,}=*")
-_CREDENTIALS = re.compile(r"(?i)(bearer|apikey|basic)\s+(\S{8,})")
-"""The value of an Authorization header."""
+from dstream.secret_formats import MASK as MASK
+from dstream.secret_formats import secret_parts, without_known_formats
+from dstream.unpacked import unpacked
 
 _CERTAIN_WORDS = frozenset(
     {"password", "passwords", "passwd", "passphrase", "pwd", "secret", "secrets", "token", "tokens"}
@@ -86,6 +68,8 @@ _IN_ENVIRONMENT = (
 )
 """Variables that the Pulumi engine, its backends and azure-native read."""
 
+_MOST_PACKED = 2
+"""How often base64 and hexadecimal inside each other are unpacked, after the first time."""
 _LARGE_STORED = 16 * 1024
 _DEEPEST = 64
 
@@ -103,6 +87,11 @@ class _Texts:
     def __init__(self, texts: Iterable[str]) -> None:
         self._longest_first = sorted({text for text in texts if text}, key=len, reverse=True)
         self._any: re.Pattern[str] | None = None
+
+    @property
+    def shortest(self) -> int:
+        """The length of the shortest text; 0 if there is none."""
+        return len(self._longest_first[-1]) if self._longest_first else 0
 
     def mask(self, text: str) -> str:
         return self._pattern.sub(MASK, text) if self._are_in(text) else text
@@ -188,10 +177,30 @@ class Redactor:
         """Return the text with every secret replaced; one of fewer than 4 characters only if it is the whole text."""
         if text in self._short:
             return MASK
+        return without_known_formats(self._packed(self._plain(text), _MOST_PACKED))
+
+    def _plain(self, text: str) -> str:
+        """Mask what is written in the text itself."""
         if has_escapes(text, doubled=self._has_quotes):
             text = self._escaped.mask_escaped(text)
-        text = self._values.mask(text)
-        return _mask_known_formats(text)
+        return self._values.mask(text)
+
+    def _packed(self, text: str, depth: int) -> str:
+        """Mask base64 and hexadecimal with a secret in it, which may be escaped or packed there again."""
+        if not self._values.shortest:
+            return text
+        found = list(unpacked(text, self._values.shortest))
+        if has_escapes(text, doubled=False):
+            bare = canonical(text)
+            inside = unpacked(bare.text, self._values.shortest)
+            found += [each._replace(start=bare.starts[each.start], end=bare.starts[each.end]) for each in inside]
+        parts, at = [], 0
+        for start, end, inner in sorted(found):
+            if start < at or (self._plain(inner) == inner and (not depth or self._packed(inner, depth - 1) == inner)):
+                continue
+            parts += [text[at:start], MASK]
+            at = end
+        return "".join([*parts, text[at:]])
 
     def is_in(self, stored: bytes) -> bool:
         """Return whether data to be stored contains a secret, which cannot be masked without breaking the data.
@@ -238,19 +247,6 @@ class Redactor:
             error.place = error.place._replace(source_line=self.text(error.place.source_line))
         error.args = (error.message,)
         return error
-
-
-def _mask_known_formats(text: str) -> str:
-    """Mask secrets that are recognized by what is around them. The conditions keep this fast for ordinary text."""
-    if "=" in text or ":" in text:
-        small = text.lower()
-        if "authorization" in small or "api-key" in small:
-            text = _HEADER.sub(rf"\g<1>{MASK}", text)
-    if "earer" in text or "EARER" in text:
-        text = _BEARER.sub(rf"\g<1>{MASK}", text)
-    if "=" in text:
-        text = _TEXT_PART.sub(rf"\g<1>{MASK}", text)
-    return _URL_PASSWORD.sub(rf"\g<1>{MASK}", text) if "://" in text else text
 
 
 def source_line(text: str) -> str:
@@ -320,7 +316,7 @@ def _found_in(value: Any, name: str, tells: Callable[[str], bool]) -> Iterator[s
     if isinstance(value, str):
         if tells(name) and value.lower() not in _SCHEMES and not value.startswith(_REFERENCE):
             yield value
-        yield from _parts(value)
+        yield from secret_parts(value)
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from _found_in(item, str(key), tells)
@@ -340,29 +336,6 @@ def _is_certain_name(name: str) -> bool:
 
 def _words(name: str) -> set[str]:
     return {word.lower() for word in _WORDS.findall(name)}
-
-
-def _parts(text: str) -> Iterator[str]:
-    for match in _CONFIG_PART.finditer(text):
-        part = match[1].strip()
-        yield part
-        yield part.strip("{}\"'")
-    for match in _URL_PASSWORD.finditer(text):
-        yield match[2]
-    credentials = _CREDENTIALS.fullmatch(text.strip())
-    if credentials and credentials[1].lower() != "basic":
-        yield credentials[2]
-    elif credentials and (password := _basic_password(credentials[2])):
-        yield credentials[2]
-        yield password
-
-
-def _basic_password(encoded: str) -> str:
-    """Return the password in the credentials of an `Authorization: Basic` header; empty if they are something else."""
-    try:
-        return base64.b64decode(encoded, validate=True).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
 
 
 def _forms(secret: str) -> Iterator[str]:
