@@ -1,4 +1,4 @@
-"""250 seeds in 7 kinds of output, and an HCL file for every 20th seed; `make fuzz` runs more."""
+"""250 seeds in 9 places, and every 4th in 3 more with whole commands: 2,439 cases. `make fuzz` runs more."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from dstream.audit import AuditEntry, check_chain, read_lines
 from dstream.cli.options import Options, with_options
 from dstream.cli.view.words import plural
 from dstream.errors import DataError, SourceLocation
+from dstream.shown import shown
 
 
 @click.group(epilog="\b\nExample:\n  dstream audit verify audit.jsonl")
@@ -70,4 +71,5 @@ def verify(file: Path, expected: str, options: Options) -> None:
 
 def _described(entry: AuditEntry) -> str:
     command = " ".join(["dstream", entry.command, *entry.tasks])
-    return f"{command} by {entry.origin.user}@{entry.origin.host} (pid {entry.origin.pid}) at {entry.time}"
+    origin = f"{entry.origin.user}@{entry.origin.host} (pid {entry.origin.pid})"
+    return shown(f"{command} by {origin} at {entry.time}")

@@ -19,6 +19,7 @@ from dstream.cli.options import Options
 from dstream.cli.render import show_errors
 from dstream.cli.view.stream import stream_of
 from dstream.errors import exit_code
+from dstream.shown import shown
 
 
 @click.command(
@@ -160,16 +161,16 @@ def _show(flags: Flags, options: Options) -> int:
     """Show a saved plan without starting a provider."""
     assert flags.show is not None
     saved = read_plan(flags.show, flags.verify)
-    shown = saved.plan
-    answers = shown.answers(flags.tasks or None)
-    flags = replace(flags, destroy=shown.command == "destroy")
-    report = CommandReport("plan", options, flags, tasks=[answer.task for answer in answers], stack=shown.stack)
+    plan = saved.plan
+    answers = plan.answers(flags.tasks or None)
+    flags = replace(flags, destroy=plan.command == "destroy")
+    report = CommandReport("plan", options, flags, tasks=[answer.task for answer in answers], stack=shown(plan.stack))
     report.plans(answers)
-    report.hint(f"\nCreated {shown.created}: {saved.seal}.")
+    report.hint(f"\nCreated {shown(plan.created)}: {saved.seal}.")
     changed = [answer.task for answer in answers if answer.has_changes]
     if changed:
         named = changed if flags.tasks else []
-        command = ["dstream", shown.command, *named, "--plan", str(flags.show), *options.again]
+        command = ["dstream", plan.command, *named, "--plan", str(flags.show), *options.again]
         report.hint(f"Next: {' '.join(command)}")
     report.end(answers, saved)
     return exit_code("changes" if changed and flags.detailed_exitcode else "done")

@@ -333,6 +333,7 @@ class _Command:
         return msgspec.structs.replace(
             resource,
             name=self._text(resource.name),
+            type=self._text(resource.type),
             diff=[self._clean_difference(each) for each in resource.diff],
             note=self._text(resource.note),
             kind=self._display(resource.kind),
@@ -346,7 +347,7 @@ class _Command:
         """
         old, new = self._redactor.difference(each.old, each.path), self._redactor.difference(each.new, each.path)
         return Difference(
-            each.path,
+            self._text(each.path),
             old,
             new,
             self._display(each.label),

@@ -123,7 +123,7 @@ class RunReport:
         """Log a provider's event. A field with the name of one of the host's gets an underscore: `message_`."""
         own = {"role": role, "provider": self._labels.get(role, ""), "message": message}
         more = {f"{name}_" if name in own or name == "task" else name: value for name, value in fields.items()}
-        self.log(level, "provider.log", **own, **more)
+        self.log(self._redactor.text(level), "provider.log", **own, **more)
 
     def _changed(self, before: Condition, after: Condition) -> None:
         """Log a change while the providers run; the host logs the others as its own events."""
@@ -133,10 +133,11 @@ class RunReport:
 
     def _count(self, role: Role, metric: Metric) -> None:
         clean = self._redactor.text
-        labels = tuple(sorted((shown(clean(name)), shown(clean(value))) for name, value in metric.labels.items()))
-        key = (role, metric.name, labels)
+        labels = tuple(sorted((shown(clean(label)), shown(clean(value))) for label, value in metric.labels.items()))
+        name = clean(metric.name)
+        key = (role, name, labels)
         with self._lock:
             known = self._metrics.get(key)
             before = known.value if known and metric.kind != "gauge" else 0.0
             count = known.count if known else 0
-            self._metrics[key] = MetricValue(role, metric.name, metric.kind, labels, before + metric.value, count + 1)
+            self._metrics[key] = MetricValue(role, name, metric.kind, labels, before + metric.value, count + 1)
