@@ -161,16 +161,16 @@ def _show(flags: Flags, options: Options) -> int:
     """Show a saved plan without starting a provider."""
     assert flags.show is not None
     saved = read_plan(flags.show, flags.verify)
-    plan = saved.plan
-    answers = plan.answers(flags.tasks or None)
-    flags = replace(flags, destroy=plan.command == "destroy")
-    report = CommandReport("plan", options, flags, tasks=[answer.task for answer in answers], stack=shown(plan.stack))
+    made = saved.plan
+    answers = made.answers(flags.tasks or None)
+    flags = replace(flags, destroy=made.command == "destroy")
+    report = CommandReport("plan", options, flags, tasks=[answer.task for answer in answers], stack=shown(made.stack))
     report.plans(answers)
-    report.hint(f"\nCreated {shown(plan.created)}: {saved.seal}.")
+    report.hint(f"\nCreated {shown(made.created)}: {saved.seal}.")
     changed = [answer.task for answer in answers if answer.has_changes]
     if changed:
         named = changed if flags.tasks else []
-        command = ["dstream", plan.command, *named, "--plan", str(flags.show), *options.again]
+        command = ["dstream", made.command, *named, "--plan", str(flags.show), *options.again]
         report.hint(f"Next: {' '.join(command)}")
     report.end(answers, saved)
     return exit_code("changes" if changed and flags.detailed_exitcode else "done")

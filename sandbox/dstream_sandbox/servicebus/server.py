@@ -14,7 +14,7 @@ from typing import Protocol
 
 from dstream_sandbox.fault_list import FAULTS_PATH
 from dstream_sandbox.servicebus.access import KeyRing
-from dstream_sandbox.servicebus.amqp.connection import Connection
+from dstream_sandbox.servicebus.amqp.connection import LOGIN_TIMEOUT_S, Connection
 from dstream_sandbox.servicebus.core import Broker
 from dstream_sandbox.servicebus.counters import Counters
 from dstream_sandbox.servicebus.faults import Faults
@@ -45,6 +45,7 @@ class ServiceBusServer:
     ) -> None:
         self.faults = Faults()
         self.counters = Counters()
+        self.login_timeout_s = LOGIN_TIMEOUT_S
         self._namespace = Namespace(broker, keys, faults=self.faults, counters=self.counters, clock=clock, sink=sink)
         self.faults.on_change = self._namespace.apply_faults
         self._listeners: list[Listener] = []
@@ -53,7 +54,12 @@ class ServiceBusServer:
         """Accept AMQP and WebSockets on `port` (0: a free one). Return the port."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            lambda: Connection(self._namespace), HOST, port, ssl=tls, backlog=_BACKLOG, reuse_address=True
+            lambda: Connection(self._namespace, self.login_timeout_s),
+            HOST,
+            port,
+            ssl=tls,
+            backlog=_BACKLOG,
+            reuse_address=True,
         )
         self._listeners.append(server)
         return int(server.sockets[0].getsockname()[1])

@@ -1,7 +1,8 @@
 """The listener of the sandbox's SQL Server.
 
 Each connection has its own thread with blocking sockets: a session blocks on row locks and WAITFOR anyway, and the code
-reads from top to bottom. One more thread watches for ATTENTION (`tds/attention.py`), and another accepts connections.
+reads from top to bottom. One more thread watches for ATTENTION (`tds/attention.py`), and another accepts connections
+and disconnects those that do not log in.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import socket
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 from dstream_sandbox.sqlserver.control import is_http, serve_http
@@ -26,6 +28,9 @@ _LOOPBACK = "127.0.0.1"
 _JOIN_TIMEOUT_S = 5.0
 _FAILOVER_TIMEOUT_S = 10.0
 _INTERVAL_S = 0.01
+_LOGIN_TIMEOUT_S = 30.0
+"""The server's own limit is not documented. Clients give up earlier: Microsoft's drivers after 15 s by default."""
+_CHECK_INTERVAL_S = 0.5
 _IN_USE = 3101
 
 
@@ -41,19 +46,24 @@ class SqlServer:
         port: int = 0,
         replay_reads: bool = False,
         control_token: str = "",
+        login_timeout_s: float = _LOGIN_TIMEOUT_S,
     ) -> None:
         """Start listening. `port` 0 picks a free port; without `control_token`, control requests are refused.
 
-        Raises OSError if the port is in use.
+        A client that has not sent its login or control request after `login_timeout_s` is disconnected. Raises OSError
+        if the port is in use.
         """
         tls = server_context(certificate, key)
         self._listener = socket.create_server((_LOOPBACK, port), backlog=128)
         self.faults = SqlFaults()
         self._control_token = control_token
+        self._login_timeout_s = login_timeout_s
         interference = Interference(self.faults, self._start_failover)
         self._server = Server(engine, tls, AttentionWatch(), interference, Replay() if replay_reads else None)
         self._lock = threading.Lock()
         self._clients: dict[socket.socket, threading.Thread] = {}
+        self._login_by: dict[socket.socket, float] = {}
+        """When each client that has not logged in is disconnected, in the order of their connections."""
         self._closing = False
         self._thread = threading.Thread(target=self._accept, name="sql-accept", daemon=True)
         self._thread.start()
@@ -79,11 +89,18 @@ class SqlServer:
         self._server.attention.close()
 
     def _accept(self) -> None:
+        self._listener.settimeout(_CHECK_INTERVAL_S)
         while True:
+            self._disconnect_overdue()
             try:
                 sock, _ = self._listener.accept()
+            except TimeoutError:
+                continue
             except OSError:
-                return  # the listener was shut down
+                if self._closing:
+                    return  # the listener was shut down
+                time.sleep(_CHECK_INTERVAL_S)  # too many open files
+                continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             thread = threading.Thread(target=self._serve, args=(sock,), name="sql-session", daemon=True)
             with self._lock:
@@ -91,6 +108,7 @@ class SqlServer:
                     sock.close()
                     return
                 self._clients[sock] = thread
+                self._login_by[sock] = time.monotonic() + self._login_timeout_s
             thread.start()
 
     def _serve(self, sock: socket.socket) -> None:
@@ -98,15 +116,29 @@ class SqlServer:
             if is_http(sock):
                 serve_http(sock, self.faults, self._control_token)
             else:
-                serve(sock, self._server)
-        except ConnectionError:
+                serve(sock, self._server, partial(self._arrived, sock))
+        except OSError:
             pass  # the client disconnected before it sent anything
         except Exception:  # noqa: BLE001 the thread ends here; other clients must not be affected
             _log.exception("connection failed")
         finally:
             with self._lock:
                 self._clients.pop(sock, None)
-            sock.close()
+                self._login_by.pop(sock, None)
+                sock.close()
+
+    def _arrived(self, sock: socket.socket) -> None:
+        with self._lock:
+            self._login_by.pop(sock, None)
+
+    def _disconnect_overdue(self) -> None:
+        """End the reads of their threads."""
+        now = time.monotonic()
+        with self._lock:
+            for sock, login_by in self._login_by.items():
+                if login_by > now:
+                    break
+                _shut_down(sock)
 
     def _start_failover(self, database: str) -> None:
         threading.Thread(target=self._fail_over, args=(database,), name="failover", daemon=True).start()

@@ -11,7 +11,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 __all__ = ["BadRequest", "Handler", "Request", "Response", "serve_connection"]
 
 _MAX_HEAD = 64 * 1024
-_MAX_BODY = 4 * 1024 * 1024
+_MAX_BODY = 1024 * 1024
+_WITHIN_S = 120.0
+"""For a request to arrive, including the time between two, and for its response to be read: the time-out of idle
+connections of Windows' HTTP server (Microsoft, "HTTP Server API", "Timeouts")."""
 
 
 class BadRequest(Exception):
@@ -46,28 +49,44 @@ Handler = Callable[[Request], Awaitable[Response]]
 async def serve_connection(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler, scheme: str
 ) -> None:
-    """Handle requests until the client closes the connection or requests its closing."""
+    """Handle requests until the client closes the connection or requests its closing. Raises TimeoutError if it does
+    neither."""
     keep = True
     while keep:
         try:
-            head = await _read_head(reader)
-            if head is None:
-                return
-            method, target, version, headers = _parse_head(head)
-            if headers.get("expect", "").lower() == "100-continue":
-                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            body = await _read_body(reader, headers)
+            async with asyncio.timeout(_WITHIN_S):
+                request, keep = await _read_request(reader, writer, scheme)
         except BadRequest as exc:
-            writer.write(_encode(Response(400, str(exc).encode(), "text/plain"), keep=False, head_only=False))
+            keep, response = False, Response(400, str(exc).encode(), "text/plain")
+            request = None
+        else:
+            if request is None:
+                return
+            response = await handler(request)
+        writer.write(_encode(response, keep=keep, head_only=request is not None and request.method == "HEAD"))
+        async with asyncio.timeout(_WITHIN_S):
             await writer.drain()
-            return
+
+
+async def _read_request(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, scheme: str
+) -> tuple[Request | None, bool]:
+    """Return the next request, None at the end of the connection, and whether the connection stays open after it."""
+    head = await _read_head(reader)
+    if head is None:
+        return None, False
+    method, target, version, headers = _parse_head(head)
+    if headers.get("expect", "").lower() == "100-continue":
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    body = await _read_body(reader, headers)
+    try:
         parts = urlsplit(target)
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        connection = headers.get("connection", "").lower()
-        keep = connection != "close" and (version == "HTTP/1.1" or connection == "keep-alive")
-        response = await handler(Request(method, unquote(parts.path), query, headers, body, scheme))
-        writer.write(_encode(response, keep=keep, head_only=method == "HEAD"))
-        await writer.drain()
+    except ValueError as exc:
+        raise BadRequest("The target of the request is not a URL.") from exc
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    connection = headers.get("connection", "").lower()
+    keep = connection != "close" and (version == "HTTP/1.1" or connection == "keep-alive")
+    return Request(method, unquote(parts.path), query, headers, body, scheme), keep
 
 
 async def _read_head(reader: asyncio.StreamReader) -> bytes | None:

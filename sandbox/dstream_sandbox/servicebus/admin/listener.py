@@ -14,6 +14,9 @@ __all__ = ["AdminListener"]
 _TLS_HANDSHAKE = 0x16
 _FIRST_OCTET_WITHIN_S = 60.0
 _MAX_HEAD = 64 * 1024
+_MAX_CONNECTIONS = 500
+"""More wait until one ends."""
+_PAUSE_S = 0.1
 
 
 class AdminListener:
@@ -24,6 +27,7 @@ class AdminListener:
         self._tls = tls
         self._handler = handler
         self._connections: set[asyncio.Task[None]] = set()
+        self._free = asyncio.Semaphore(_MAX_CONNECTIONS)
         self._accepting = asyncio.ensure_future(self._accept(listening))
 
     @classmethod
@@ -45,10 +49,20 @@ class AdminListener:
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            connection, _ = await loop.sock_accept(listening)
+            await self._free.acquire()
+            try:
+                connection, _ = await loop.sock_accept(listening)
+            except OSError:  # too many open files
+                self._free.release()
+                await asyncio.sleep(_PAUSE_S)
+                continue
             task = asyncio.ensure_future(self._serve(connection))
             self._connections.add(task)
-            task.add_done_callback(self._connections.discard)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, connection: asyncio.Task[None]) -> None:
+        self._connections.discard(connection)
+        self._free.release()
 
     async def _serve(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -22,6 +22,12 @@ __all__ = ["MAX_FRAME_SIZE", "Connection"]
 
 MAX_FRAME_SIZE = 65536  # as announced by the service
 IDLE_TIMEOUT_MS = 240_000  # as announced by the service
+LOGIN_TIMEOUT_S = 20.0
+"""From the connection to the first valid token, as in the service (Microsoft, "AMQP 1.0 in Azure Service Bus and Event
+Hubs protocol guide", "Claims-based authorization"). A password (SASL PLAIN) counts, too."""
+_MAX_OPEN_FRAME_SIZE = 4096
+"""For `open` itself, a peer may use only 512 octets (section 2.4.1). Microsoft's SDKs put product, platform and user
+agent into it. The service's own limit is unconfirmed."""
 _FLUSH_AT_BYTES = 256 * 1024
 _CHANNEL_MAX = 4999
 _WRITE_LIMIT_BYTES = 1 << 20
@@ -30,14 +36,15 @@ _SASL_OK, _SASL_AUTH = 0, 1
 
 
 class Connection(asyncio.Protocol):
-    def __init__(self, container: Container) -> None:
+    def __init__(self, container: Container, login_timeout_s: float = LOGIN_TIMEOUT_S) -> None:
         self.container = container
         self.peer_max_frame_size = 512
         self.sessions: dict[int, Session] = {}
         self.closed = False
         self.paused = False
         self._loop = asyncio.get_running_loop()
-        self._reader = FrameReader(MAX_FRAME_SIZE)
+        self._reader = FrameReader(_MAX_OPEN_FRAME_SIZE)
+        self._login_timeout_s = login_timeout_s
         self._request: bytearray | None = bytearray()  # the first octets, until AMQP or HTTP is detected
         self._websocket: WebSocket | None = None
         self._expects_header = True
@@ -51,6 +58,7 @@ class Connection(asyncio.Protocol):
         self._last_in = self._last_out = self._loop.time()
         self._peer_idle_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._login_timer: asyncio.TimerHandle | None = None
 
     # asyncio.Protocol
 
@@ -58,12 +66,14 @@ class Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=_WRITE_LIMIT_BYTES)
         self._schedule_idle_check()
+        self._login_timer = self._loop.call_later(self._login_timeout_s, self._require_login)
         self.container.connected(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        if self._timer:
-            self._timer.cancel()
+        for timer in (self._timer, self._login_timer):
+            if timer:
+                timer.cancel()
         sessions, self.sessions = list(self.sessions.values()), {}
         for session in sessions:
             session.close()
@@ -86,7 +96,10 @@ class Connection(asyncio.Protocol):
         self.transport.close()
 
     def pause_writing(self) -> None:
+        """The peer does not read. Before the login, it has no reason to."""
         self.paused = True
+        if not self.container.is_logged_in(self):
+            self.abort()
 
     def resume_writing(self) -> None:
         self.paused = False
@@ -152,7 +165,7 @@ class Connection(asyncio.Protocol):
             self._websocket, data = WebSocket(), rest
         if self._websocket is None:
             return data
-        octets = self._websocket.feed(data)
+        octets = self._websocket.feed(data, None if self._opened else _MAX_OPEN_FRAME_SIZE)
         for reply in self._websocket.replies:
             self.transport.write(reply)
         self._websocket.replies.clear()
@@ -178,6 +191,7 @@ class Connection(asyncio.Protocol):
     def _on_header(self, header: bytes) -> None:
         self._expects_header = False
         if header == frames.SASL_HEADER and not self._authenticated:
+            self._reader.max_frame_size = frames.MIN_MAX_FRAME_SIZE
             self._write(header + frames.frame(frames.SASL_FRAME, 0, performatives.sasl_mechanisms(_MECHANISMS)))
         elif header == frames.AMQP_HEADER:
             self._write(header)
@@ -192,8 +206,10 @@ class Connection(asyncio.Protocol):
             return  # heartbeat
         code, fields, end = performatives.parse(body)
         if kind == frames.SASL_FRAME:
-            if code == Code.SASL_INIT:
+            if code == Code.SASL_INIT and not self._authenticated:
                 self._on_sasl_init(*performatives.sasl_init(fields))
+        elif not self._opened and code not in (Code.OPEN, Code.CLOSE):
+            raise MalformedValue(f"frame {code} before open")  # section 2.4.1: open is the first frame
         elif code == Code.OPEN:
             self._on_open(fields)
         elif code == Code.BEGIN:
@@ -215,6 +231,7 @@ class Connection(asyncio.Protocol):
         self._write(frames.frame(frames.SASL_FRAME, 0, outcome))
         if granted:
             self._authenticated = self._expects_header = True
+            self._reader.max_frame_size = _MAX_OPEN_FRAME_SIZE
             return
         self._flush()
         self.closed = True
@@ -225,6 +242,7 @@ class Connection(asyncio.Protocol):
         self.peer_max_frame_size = max(512, min(max_frame_size, MAX_FRAME_SIZE))
         self._peer_idle_s = idle_ms / 1000
         self._opened = True
+        self._reader.max_frame_size = MAX_FRAME_SIZE
         self.send(0, performatives.open_("dstream-sandbox", MAX_FRAME_SIZE, _CHANNEL_MAX, IDLE_TIMEOUT_MS))
         if self._timer:
             self._timer.cancel()
@@ -250,6 +268,14 @@ class Connection(asyncio.Protocol):
         self._out_size = 0
         self._last_out = self._loop.time()
         self.transport.write(WebSocket.wrap(data) if self._websocket else data)
+
+    def _require_login(self) -> None:
+        if self.container.is_logged_in(self):
+            return
+        if self._stalled or self.read_rate:  # the server does not read what the client sent
+            self._login_timer = self._loop.call_later(self._login_timeout_s, self._require_login)
+            return
+        self.abort()
 
     def _schedule_idle_check(self) -> None:
         # A third of the announced timeout: the peer may enforce half of it (section 2.4.5).

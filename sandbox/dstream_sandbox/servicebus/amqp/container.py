@@ -57,6 +57,9 @@ class Container(Protocol):
     def connected(self, connection: Connection) -> None: ...
     def disconnected(self, connection: Connection) -> None: ...
     def authenticate(self, connection: Connection, mechanism: str, response: bytes) -> bool: ...
+    def is_logged_in(self, connection: Connection) -> bool:
+        """Whether it has sent a valid password or token."""
+
     def attach_incoming(self, link: IncomingLink) -> None:
         """Call `link.accept` or `link.refuse`, now or later."""
 

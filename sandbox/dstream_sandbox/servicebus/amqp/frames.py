@@ -12,6 +12,7 @@ __all__ = [
     "AMQP_HEADER",
     "EMPTY_FRAME",
     "HEADER_SIZE",
+    "MIN_MAX_FRAME_SIZE",
     "SASL_FRAME",
     "SASL_HEADER",
     "FrameReader",
@@ -21,6 +22,8 @@ __all__ = [
 AMQP_HEADER = b"AMQP\x00\x01\x00\x00"
 SASL_HEADER = b"AMQP\x03\x01\x00\x00"
 HEADER_SIZE = 8
+MIN_MAX_FRAME_SIZE = 512
+"""Every peer accepts frames of this size; SASL frames are never larger (part 2, section 2.8; part 5, section 5.3.1)."""
 AMQP_FRAME = 0
 SASL_FRAME = 1
 EMPTY_FRAME = b"\x00\x00\x00\x08\x02\x00\x00\x00"
@@ -36,8 +39,8 @@ class FrameReader:
     """Splits a stream into protocol headers and frames. Holds at most one incomplete frame."""
 
     def __init__(self, max_frame_size: int) -> None:
+        self.max_frame_size = max_frame_size
         self._buffer = bytearray()
-        self._max_frame_size = max_frame_size
 
     def feed(self, data: bytes) -> None:
         self._buffer += data
@@ -56,7 +59,7 @@ class FrameReader:
         try:
             while len(buffer) - pos >= HEADER_SIZE:
                 size, offset, kind, channel = _HEADER.unpack_from(buffer, pos)
-                if size < HEADER_SIZE or size > self._max_frame_size or not 2 <= offset <= size // 4:
+                if size < HEADER_SIZE or size > self.max_frame_size or not 2 <= offset <= size // 4:
                     raise MalformedValue(f"frame of {size} octets with data offset {offset}")
                 if len(buffer) - pos < size:
                     return

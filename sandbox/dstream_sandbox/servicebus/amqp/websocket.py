@@ -42,10 +42,11 @@ class WebSocket:
         self.replies: list[bytes] = []
         self.closed = False
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes, max_frame_bytes: int | None = None) -> bytes:
+        """Return the AMQP octets of the frames that have arrived. Raises ValueError for a larger frame."""
         self._buffer += data
         out = bytearray()
-        while not self.closed and (part := self._next_frame()) is not None:
+        while not self.closed and (part := self._next_frame(max_frame_bytes)) is not None:
             opcode, payload = part
             if opcode in (_CONTINUATION, _TEXT, _BINARY):
                 out += payload
@@ -60,7 +61,7 @@ class WebSocket:
     def wrap(data: bytes) -> bytes:
         return _frame(_BINARY, data)
 
-    def _next_frame(self) -> tuple[int, bytes] | None:
+    def _next_frame(self, max_bytes: int | None) -> tuple[int, bytes] | None:
         buffer = self._buffer
         if len(buffer) < 2:
             return None
@@ -70,6 +71,8 @@ class WebSocket:
             if len(buffer) < 2 + width:
                 return None
             size, start = int.from_bytes(buffer[2 : 2 + width], "big"), 2 + width
+        if max_bytes is not None and size > max_bytes:
+            raise ValueError(f"WebSocket frame of {size} octets before the login")
         masked = bool(buffer[1] & 0x80)
         end = start + (4 if masked else 0) + size
         if len(buffer) < end:

@@ -27,6 +27,10 @@ class Client:
     def grant_by_password(self, grant: Grant) -> None:
         self._whole = grant
 
+    @property
+    def is_logged_in(self) -> bool:
+        return bool(self._grants) or self._whole is not None
+
     def require(self, path: str, right: Right) -> None:
         now = self._clock()
         grants = [*self._grants.values(), *([self._whole] if self._whole else [])]

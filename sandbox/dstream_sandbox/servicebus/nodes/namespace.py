@@ -101,6 +101,10 @@ class Namespace:
         self._clients[connection].grant_by_password(grant)
         return True
 
+    def is_logged_in(self, connection: Connection) -> bool:
+        client = self._clients.get(connection)
+        return client is not None and client.is_logged_in
+
     def attach_incoming(self, link: IncomingLink) -> None:
         target = link.attach.target
         try:

@@ -67,11 +67,15 @@ class Server:
     replay: Replay | None = None
 
 
-def serve(sock: socket.socket, server: Server) -> None:
-    """Serve one client until it disconnects or breaks the protocol. Closes the session, but not the socket."""
+def serve(sock: socket.socket, server: Server, arrived: Callable[[], None]) -> None:
+    """Serve one client until it disconnects or breaks the protocol. Closes the session, but not the socket.
+
+    `arrived` is called once the client has sent its login.
+    """
     transport = Transport(sock)
     try:
-        signed_in = sign_in(transport, server.tls, server.engine, partial(server.interference.at_login, sock))
+        disturb = partial(server.interference.at_login, sock)
+        signed_in = sign_in(transport, server.tls, server.engine, disturb, arrived)
         if signed_in is None:
             return
     except (Disconnected, ProtocolError, MessageIgnored) as error:

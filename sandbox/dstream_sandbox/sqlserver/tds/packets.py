@@ -10,6 +10,10 @@ from dstream_sandbox.sqlserver.tds.transport import Transport
 
 HEADER_BYTES = 8
 DEFAULT_PACKET_BYTES = 4096
+MAX_PACKET_BYTES = 32_767
+"""[MS-TDS] 2.2.3.1.3, Length."""
+MAX_LOGIN_BYTES = 128 * 1024 - 1
+"""[MS-TDS] 2.2.6.4, the length of LOGIN7. No other message before the login is longer, either."""
 _HEADER = Struct(">BBHHBx")
 _FLUSH_BYTES = 65536
 
@@ -40,10 +44,10 @@ class MessageIgnored(Exception):
 class Message(ByteReader):
     """A message from the client, read only as far as requested."""
 
-    __slots__ = ("_ended", "_transport", "resets", "skips_transaction", "type")
+    __slots__ = ("_ended", "_left", "_transport", "resets", "skips_transaction", "type")
 
-    def __init__(self, transport: Transport) -> None:
-        """Wait for the first packet."""
+    def __init__(self, transport: Transport, max_bytes: int | None = None) -> None:
+        """Wait for the first packet. Reading more than `max_bytes` raises ProtocolError; None: no limit."""
         super().__init__(b"", self._next_packet)
         self._transport = transport
         self._ended = False
@@ -52,6 +56,8 @@ class Message(ByteReader):
         self.skips_transaction = bool(status & _RESET_CONNECTION_SKIP_TRANSACTION)
         self.resets = self.skips_transaction or bool(status & _RESET_CONNECTION)
         self._note_status(status)
+        self._left = max_bytes
+        self._count(payload)
         self._data = payload
 
     def skip_rest(self) -> None:
@@ -65,9 +71,17 @@ class Message(ByteReader):
             if packet_type != self.type:
                 raise ProtocolError(f"packet of type {packet_type} inside a message of type {self.type}")
             self._note_status(status)
+            self._count(payload)
             if payload:
                 return payload
         return b""
+
+    def _count(self, payload: bytes) -> None:
+        if self._left is None:
+            return
+        self._left -= len(payload)
+        if self._left < 0:
+            raise ProtocolError("the message is longer than any message before the login")
 
     def _note_status(self, status: int) -> None:
         self._ended = bool(status & _END_OF_MESSAGE)
@@ -129,6 +143,6 @@ class MessageWriter:
 
 def _read_packet(transport: Transport) -> tuple[int, int, bytes]:
     packet_type, status, length, _spid, _packet_id = _HEADER.unpack(transport.read(HEADER_BYTES))
-    if length < HEADER_BYTES:
+    if not HEADER_BYTES <= length <= MAX_PACKET_BYTES:
         raise ProtocolError(f"invalid packet length: {length} bytes")
     return packet_type, status, transport.read(length - HEADER_BYTES)

@@ -45,17 +45,23 @@ class SignedIn:
 
 
 def sign_in(
-    transport: Transport, context: ssl.SSLContext, engine: Engine, disturb: Callable[[str, str], None]
+    transport: Transport,
+    context: ssl.SSLContext,
+    engine: Engine,
+    disturb: Callable[[str, str], None],
+    arrived: Callable[[], None],
 ) -> SignedIn | None:
     """Log a client in. None if the login was refused and the client notified. Raises Disconnected, ProtocolError.
 
-    `disturb` applies the injected faults to a login to a database; it may raise SqlError.
+    `disturb` applies the injected faults to a login to a database; it may raise SqlError. `arrived` is called once the
+    client has sent its login.
     """
     client = _prelogin(transport)
     encryption = agreed_encryption(client.encryption)
     if encryption is not Encryption.NOT_SUPPORTED:
         handshake(transport, context)
     login = parse_login(_expect(transport, PacketType.LOGIN7).rest())
+    arrived()
     if encryption is Encryption.OFF:
         transport.stop_tls()
     if encryption is Encryption.ON:
@@ -87,7 +93,7 @@ def _prelogin(transport: Transport) -> Prelogin:
 
 
 def _expect(transport: Transport, packet_type: PacketType) -> packets.Message:
-    message = packets.Message(transport)
+    message = packets.Message(transport, packets.MAX_LOGIN_BYTES)
     if message.type != packet_type:
         raise ProtocolError(f"message of type {message.type} instead of {packet_type.name}")
     return message

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from dstream_sandbox.sqlserver.tds.packets import Message, MessageWriter, PacketType
+from dstream_sandbox.sqlserver.tds.packets import MAX_LOGIN_BYTES, Message, MessageWriter, PacketType
 from dstream_sandbox.sqlserver.tds.transport import Disconnected, Transport
 
 
@@ -29,7 +29,7 @@ def handshake(transport: Transport, context: ssl.SSLContext) -> None:
             writer.finish()
         if finished:
             break
-        incoming.write(Message(transport).rest())
+        incoming.write(Message(transport, MAX_LOGIN_BYTES).rest())
     transport.start_tls(tls)
 
 

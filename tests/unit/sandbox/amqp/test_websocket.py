@@ -59,3 +59,11 @@ def test_fragments_pings_and_close_are_answered() -> None:
     assert socket.feed(stream + _client_frame(8, b"\x03\xe8")) == b"abcd"
     assert socket.replies == [b"\x8a\x02hi", b"\x88\x02\x03\xe8"]
     assert socket.closed
+
+
+def test_a_frame_above_the_limit_is_refused_before_it_has_arrived() -> None:
+    head = bytes((0x82, 0xFF)) + (5000).to_bytes(8, "big")
+    assert WebSocket().feed(head) == b""
+    with pytest.raises(ValueError, match="5000 octets"):
+        WebSocket().feed(head, 4096)
+    assert WebSocket().feed(_client_frame(2, b"x" * 4096), 4096) == b"x" * 4096

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 from dstream_sandbox.sqlserver.tds.byte_reader import ByteReader, ProtocolError
-from dstream_sandbox.sqlserver.tds.packets import Message, MessageIgnored, MessageWriter, PacketType
+from dstream_sandbox.sqlserver.tds.packets import MAX_PACKET_BYTES, Message, MessageIgnored, MessageWriter, PacketType
 from dstream_sandbox.sqlserver.tds.transport import Transport
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,3 +102,18 @@ def test_the_transport_reads_exactly_the_requested_bytes() -> None:
         transport = Transport(right)
         assert (transport.read(2), transport.has_unread(), transport.read(4)) == (b"ab", True, b"cdef")
         assert not transport.has_unread()
+
+
+def test_a_message_is_read_up_to_its_limit() -> None:
+    packets = packet(0x12, 0, b"x" * 500) + packet(0x12, 1, b"x" * 500)
+    assert len(Message(Source(packets), 1000).rest()) == 1000
+    with pytest.raises(ProtocolError, match="before the login"):
+        Message(Source(packets), 999).rest()
+    with pytest.raises(ProtocolError, match="before the login"):
+        Message(Source(packets), 499)
+
+
+def test_a_packet_has_at_most_32767_bytes() -> None:
+    assert Message(Source(packet(1, 1, b"x" * (MAX_PACKET_BYTES - 8)))).rest()
+    with pytest.raises(ProtocolError, match="packet length"):
+        Message(Source(packet(1, 1, b"x" * (MAX_PACKET_BYTES - 7))))
