@@ -1,16 +1,21 @@
 """Serves /metrics, /healthz and /readyz over HTTP, on the given address only.
 
-One thread accepts connections, and each request has its own; none touches a row. All end with the process.
+One thread accepts connections, and each request has its own; none touches a row. All end with the process. At a
+loopback address, only requests to a loopback host are answered: otherwise a page in a browser on the machine could read
+the figures through a name of its own that resolves to this address (DNS rebinding).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import socketserver
+import sys
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
+from ipaddress import ip_address
 from typing import Any
 
 from dstream.errors import ConfigError
@@ -18,6 +23,9 @@ from dstream.telemetry.health import RunsWatch
 from dstream.telemetry.metrics import CONTENT_TYPE, render
 
 _PATIENCE_S = 5.0
+"""From the connection to the end of the response."""
+_MAX_CONNECTIONS = 32
+"""More are closed at once."""
 
 
 class MetricsServer:
@@ -28,7 +36,7 @@ class MetricsServer:
         self._host = host
         try:
             family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            self._server = _Server(family, address, runs)
+            self._server = _Server(family, address, host, runs)
         except OSError as error:
             raise ConfigError(
                 "metrics.unavailable",
@@ -55,10 +63,40 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True  # a restarted run can listen immediately, but two runs cannot share a port (socket(7))
 
-    def __init__(self, family: int, address: Any, runs: RunsWatch) -> None:
+    def __init__(self, family: int, address: Any, name: str, runs: RunsWatch) -> None:
         self.address_family = family
         self.runs = runs
+        self._name = name
+        self._free = threading.BoundedSemaphore(_MAX_CONNECTIONS)
         super().__init__(address, _Handler)
+
+    def is_answered(self, host: str | None) -> bool:
+        """Whether a request with this `Host` is answered: NAME, NAME:PORT, [IPV6] or [IPV6]:PORT (RFC 9110, 7.2)."""
+        if host is None or not _is_loopback(str(self.server_address[0])):
+            return True
+        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+        return name.lower() in ("localhost", self._name.lower()) or _is_loopback(name)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        timer = threading.Timer(_PATIENCE_S, _shut_down, [request])
+        timer.daemon = True
+        timer.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            timer.cancel()
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that are gone, and leave the stack trace of a bug to the base class."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -79,6 +117,8 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815  # the name that http.server looks for
 
     def _answer(self) -> tuple[HTTPStatus, str, bytes]:
+        if not self.server.is_answered(self.headers.get("Host")):
+            return HTTPStatus.FORBIDDEN, "text/plain; charset=utf-8", b"not this host; use the address of --metrics\n"
         path = self.path.partition("?")[0]
         if path == "/metrics":
             return HTTPStatus.OK, CONTENT_TYPE, render(self.server.runs)
@@ -92,6 +132,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002  # http.server's own signature
         """Log nothing: probes arrive every few seconds and would drown the run's log."""
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _shut_down(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # already closed
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _shown(host: str) -> str:
