@@ -73,10 +73,11 @@ wheels: setup ## Build wheels/ with requirement files that pin DStream and all i
 bench: setup ## Measure speed and memory against baselines in the same run
 	@$(BIN)/python -m tests.bench
 
-fuzz: setup ## Fuzz framing and handshake, guided by coverage, and all output with hostile text, FUZZ_S seconds each (60)
+fuzz: setup ## Fuzz framing and handshake, guided by coverage, all output with hostile text, FUZZ_S seconds each (60), and servers before the login
 	@$(BIN)/uv sync -q --locked --inexact --group fuzz --python $(BIN)/python
 	@$(BIN)/python -m tests.fuzz -max_total_time=$(FUZZ_S)
 	@$(BIN)/python -m tests.fuzz.hostile $(FUZZ_S)
+	@$(BIN)/python -m tests.fuzz.before_login 10000
 
 soak: setup azurite prometheus ## Run the tests that are too slow for the suite
 	@$(BIN)/python -m pytest -q -m soak -p no:randomly -n 1 --timeout 1800

@@ -22,7 +22,7 @@ class RawClient:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.send(_PRELOGIN, END, struct.pack(">BHH", 1, 6, 1) + b"\xff\x02")
         self.answer()
-        self.send(_LOGIN7, END, _login())
+        self.send(_LOGIN7, END, login_payload())
         self.greeting = self.answer()
 
     def __enter__(self) -> RawClient:
@@ -75,14 +75,23 @@ def batch_payload(sql: str) -> bytes:
     return _NO_TRANSACTION + sql.encode("utf-16-le")
 
 
-def _login() -> bytes:
-    hidden = bytes(((byte << 4 & 0xF0) | (byte >> 4)) ^ 0xA5 for byte in PASSWORD.encode("utf-16-le"))
-    fields = ["host", "sa", PASSWORD, "raw", "server", "", "library", "", "demo"]
+def login_payload(password: str = PASSWORD, *, federated: bool = False) -> bytes:
+    """LOGIN7. `federated`: with the password as a Microsoft Entra ID token, too."""
+    hidden = bytes(((byte << 4 & 0xF0) | (byte >> 4)) ^ 0xA5 for byte in password.encode("utf-16-le", "surrogatepass"))
+    fields = ["host", "sa", password, "raw", "server", "", "library", "", "demo"]
     offset = 36 + 9 * 4 + 6 + 4 * 3 + 4
     spans, data = b"", b""
     for position, text in enumerate(fields):
         spans += struct.pack("<HH", offset + len(data), len(text))
-        data += hidden if position == 2 else text.encode("utf-16-le")
+        data += hidden if position == 2 else text.encode("utf-16-le", "surrogatepass")
+    if federated:
+        token = password.encode("utf-16-le", "surrogatepass")
+        token = struct.pack("<BI", 2, len(token)) + token
+        here = offset + len(data)
+        spans = spans[:20] + struct.pack("<HH", here, 4) + spans[24:]
+        data += struct.pack("<IBI", here + 4, 2, len(token)) + token + b"\xff"
     rest = b"\0" * 6 + struct.pack("<HH", 0, 0) * 3 + b"\0" * 4
-    fixed = struct.pack("<IIIIIIBBBBiI", offset + len(data), 0x74000004, 4096, 7, 1, 0, 0xE0, 3, 0, 0, 0, 0x409)
+    fixed = struct.pack(
+        "<IIIIIIBBBBiI", offset + len(data), 0x74000004, 4096, 7, 1, 0, 0xE0, 3, 0, 0x10 * federated, 0, 0x409
+    )
     return fixed + spans + rest + data

@@ -285,7 +285,7 @@ class SqlEngine:
 
     def _password_matches(self, user: str, password: str) -> bool:
         if user.lower() == self._administrator.lower():
-            return hmac.compare_digest(password.encode(), self._password.encode())
+            return hmac.compare_digest(password.encode("utf-8", "surrogatepass"), self._password.encode())
         stored = self._logins.get(user.lower())
         if stored is None:
             return False
@@ -294,4 +294,4 @@ class SqlEngine:
 
 
 def _digest(salt: str, password: str) -> str:
-    return hashlib.scrypt(password.encode(), salt=salt.encode(), n=2**12, r=8, p=1).hex()
+    return hashlib.scrypt(password.encode("utf-8", "surrogatepass"), salt=salt.encode(), n=2**12, r=8, p=1).hex()

@@ -60,7 +60,7 @@ class Login:
         if len(data) < _TOKEN_START or data[0] >> 1 != _SECURITY_TOKEN:
             return None
         (length,) = _U32.unpack_from(data, 1)
-        return data[_TOKEN_START : _TOKEN_START + length].decode("utf-16-le")
+        return data[_TOKEN_START : _TOKEN_START + length].decode("utf-16-le", "replace")
 
 
 def parse_login(data: bytes) -> Login:
