@@ -1,7 +1,7 @@
 """A stream of rows through random faults: none is lost or out of order, and the memory of the provider stays flat.
 
-The suite runs it for seconds; `make soak` for a minute without duplicate detection, for half an hour, and two minutes
-against a throttled namespace. A failure prints its seed.
+The suite runs it for seconds, in sessions; `make soak` for a minute without duplicate detection, for half an hour, and
+two minutes against a throttled namespace. A failure prints its seed.
 
 A fault refuses one transfer, whatever it contains. If it contains one row, the row is at fault as far as the provider
 can know, and is kept as a dead letter. So each row is in the queue, in order, or in the dead-letter file.
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,45 +39,55 @@ MIB = 1024 * 1024
 GROWTH_MIB = 20
 """More than the noise of the allocator over half an hour, less than a leak of a byte per row."""
 
+ONE_TABLE = ("dbo.Cars",)
+THREE_TABLES = ("dbo.Cars", "dbo.Vans", "dbo.Bikes")
+"""Row n is in table n modulo 3. Each table has its session."""
+
 _WITHSTOOD = sorted({(cell.fault, cell.moment) for cell in every_cell() if cell.stops_with is None})
 
 
 class Consumer:
-    """Receives the rows of a queue on its own thread, and says which did not come in order.
+    """Receives the rows of a queue or a session on its own thread, and says which did not come in order.
 
     With a keep-alive thread, azure-servicebus 7.15 hands messages over in another order now and then: two threads read
     frames from the connection, and put them into one queue after they have released the lock of the socket.
     """
 
-    def __init__(self, broker: Broker, queue: str) -> None:
-        self.due = 0
+    def __init__(self, broker: Broker, queue: str, session: str | None, first: int, step: int) -> None:
+        self.due = first
         """The number of the next row."""
+        self._step = step
         self.skipped: set[int] = set()
         self.repeats = 0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(broker.connection_string, queue), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(broker.connection_string, queue, session), daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         self._stop.set()
         self._thread.join()
 
-    def _run(self, connection_string: str, queue: str) -> None:
+    def _run(self, connection_string: str, queue: str, session: str | None) -> None:
         mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
+        options: dict[str, Any] = {"receive_mode": mode, "prefetch_count": 2000, "keep_alive": 0}
         with (
             ServiceBusClient.from_connection_string(connection_string) as client,
-            client.get_queue_receiver(queue, receive_mode=mode, prefetch_count=2000, keep_alive=0) as receiver,
+            client.get_queue_receiver(queue, session_id=session, **options) as receiver,
         ):
             while not self._stop.is_set():
                 for message in receiver.receive_messages(2000, max_wait_time=0.5):
-                    self._take(int(str(message.message_id).removeprefix("dbo.Cars/")))
+                    self._take(number_of(str(message.message_id)))
 
     def _take(self, number: int) -> None:
         if number < self.due:
             self.repeats += 1
             return
-        self.skipped.update(range(self.due, number))
-        self.due = number + 1
+        self.skipped.update(range(self.due, number, self._step))
+        self.due = number + self._step
+
+
+def number_of(message_id: str) -> int:
+    return int(message_id.rpartition("/")[2])
 
 
 @contextmanager
@@ -109,12 +119,18 @@ def provider(broker: Broker, queue: str, **settings: Any) -> Iterator[subprocess
                 process.stdin.close()
 
 
-def stream(process: subprocess.Popen[bytes], rows_s: int, seconds: float, each_second: Callable[[], None]) -> int:
+def stream(
+    process: subprocess.Popen[bytes],
+    tables: Sequence[str],
+    rows_s: int,
+    seconds: float,
+    each_second: Callable[[], None],
+) -> int:
     """Write rows at the rate, and a checkpoint each second; return how many. After a stall, it catches up."""
     started, written = time.monotonic(), 0
     for tick in itertools.count(1):
         rows = 1 if tick % 2 else 2 * rows_s // TICKS_S - 1
-        written = write(process, written, rows)
+        written = write(process, tables, written, rows)
         if tick % TICKS_S == 0:
             checkpoint(process, written)
             each_second()
@@ -125,9 +141,10 @@ def stream(process: subprocess.Popen[bytes], rows_s: int, seconds: float, each_s
     raise AssertionError
 
 
-def write(process: subprocess.Popen[bytes], first: int, rows: int) -> int:
+def write(process: subprocess.Popen[bytes], tables: Sequence[str], first: int, rows: int) -> int:
     assert process.stdin
-    process.stdin.write(b"".join(event(number) + b"\n" for number in range(first, first + rows)))
+    numbers = range(first, first + rows)
+    process.stdin.write(b"".join(event(number, tables[number % len(tables)]) + b"\n" for number in numbers))
     process.stdin.flush()
     return first + rows
 
@@ -152,7 +169,14 @@ class Endured:
 
 
 def endure(
-    broker: Broker, queue: str, folder: Path, *, rows_s: int, seconds: float, detects_duplicates: bool
+    broker: Broker,
+    queue: str,
+    folder: Path,
+    tables: Sequence[str],
+    *,
+    rows_s: int,
+    seconds: float,
+    detects_duplicates: bool,
 ) -> Endured:
     seed = random.SystemRandom().randrange(1 << 30)
     chance = random.Random(seed)
@@ -162,41 +186,55 @@ def endure(
 
     def disturb() -> None:
         memory.append(observed.memory_info().rss / MIB)
-        if chance.random() < 0.4:
+        if not struck or chance.random() < 0.4:
             fault, moment = chance.choice(_WITHSTOOD)
             for request in FAULTS[fault][moment]:
                 broker.fault(**{"times": 1, **request}, entity=queue)
             struck.append((fault, moment))
 
-    broker.create_queue(queue, requires_duplicate_detection=detects_duplicates)
-    consumer = Consumer(broker, queue)
+    has_sessions = len(tables) > 1
+    broker.create_queue(
+        queue, requires_session=has_sessions, requires_duplicate_detection=detects_duplicates, lock_duration="PT5M"
+    )
+    consumers = [
+        Consumer(broker, queue, table if has_sessions else None, first, len(tables))
+        for first, table in enumerate(tables)
+    ]
     before = broker.counters()["messages"]
     try:
         with provider(
             broker,
             queue,
+            session="table" if has_sessions else "none",
             retry=FAST_RETRIES,
             on_error={"oversize": "dead_letter", "refused": "dead_letter"},
             dead_letter={"file": str(dead_letters), "max_rows": 1_000_000},
         ) as process:
             observed = psutil.Process(process.pid)
-            written = stream(process, rows_s, seconds, disturb)
+            written = stream(process, tables, rows_s, seconds, disturb)
             broker.clear_faults()
-            last = write(process, written, 1)
+            last = write(process, tables, written, len(tables))
             checkpoint(process, last)
-            wait_until(lambda: consumer.due >= last or process.poll() is not None, f"all rows, seed {seed}", 2 * WAIT_S)
+            wait_until(
+                lambda: all(each.due >= last for each in consumers) or process.poll() is not None,
+                f"all rows, seed {seed}",
+                2 * WAIT_S,
+            )
             if process.poll() is not None:
                 raise BrokenPipeError
     finally:
-        consumer.close()
-    kept = {int(json.loads(line)["message_id"].removeprefix("dbo.Cars/")) for line in _lines(dead_letters)}
+        for consumer in consumers:
+            consumer.close()
+    skipped = {number for each in consumers for number in each.skipped}
+    repeats = sum(each.repeats for each in consumers)
+    kept = {number_of(json.loads(line)["message_id"]) for line in _lines(dead_letters)}
     where = f"seed {seed}, {len(struck)} faults, the last ones {struck[-3:]}"
-    assert sorted(consumer.skipped - kept)[:3] == [], f"lost or out of order: {where}"
-    assert not (consumer.repeats and detects_duplicates), f"{consumer.repeats} rows repeated: {where}"
+    assert sorted(skipped - kept)[:3] == [], f"lost or out of order: {where}"
+    assert not (repeats and detects_duplicates), f"{repeats} rows repeated: {where}"
     assert struck
     stored = broker.counters()["messages"] - before
-    resent = int(stored) + len(consumer.skipped) - last
-    return Endured(last, len(kept), consumer.repeats, resent, len(struck), memory)
+    resent = int(stored) + len(skipped) - last
+    return Endured(last, len(kept), repeats, resent, len(struck), memory)
 
 
 def _lines(file: Path) -> list[bytes]:
@@ -205,15 +243,16 @@ def _lines(file: Path) -> list[bytes]:
 
 @pytest.mark.timeout(300)
 def test_seconds_of_random_faults_lose_nothing(stormy: Broker, new_name: Callable[[], str], tmp_path: Path) -> None:
-    endure(stormy, new_name(), tmp_path, rows_s=200, seconds=10.0, detects_duplicates=True)
+    endure(stormy, new_name(), tmp_path, THREE_TABLES, rows_s=200, seconds=10.0, detects_duplicates=True)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("tables", [ONE_TABLE, THREE_TABLES], ids=["queue", "sessions"])
 def test_a_minute_of_random_faults_loses_nothing_without_duplicate_detection(
-    stormy: Broker, new_name: Callable[[], str], tmp_path: Path
+    stormy: Broker, new_name: Callable[[], str], tmp_path: Path, tables: Sequence[str]
 ) -> None:
-    endure(stormy, new_name(), tmp_path, rows_s=ROWS_S, seconds=60.0, detects_duplicates=False)
+    endure(stormy, new_name(), tmp_path, tables, rows_s=ROWS_S, seconds=60.0, detects_duplicates=False)
 
 
 @pytest.mark.soak
@@ -221,7 +260,7 @@ def test_a_minute_of_random_faults_loses_nothing_without_duplicate_detection(
 def test_half_an_hour_of_random_faults_loses_nothing_in_flat_memory(
     stormy: Broker, new_name: Callable[[], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    endured = endure(stormy, new_name(), tmp_path, rows_s=ROWS_S, seconds=SOAK_S, detects_duplicates=True)
+    endured = endure(stormy, new_name(), tmp_path, ONE_TABLE, rows_s=ROWS_S, seconds=SOAK_S, detects_duplicates=True)
 
     memory = endured.memory_mib
     with capsys.disabled():
@@ -242,7 +281,7 @@ def test_a_throttled_namespace_is_mostly_used_and_seldom_refuses(
     measured: list[tuple[float, dict[str, float]]] = []
 
     with provider(stormy, queue) as process:
-        feeding = threading.Thread(target=stream, args=(process, ROWS_S, 120.0, lambda: None), daemon=True)
+        feeding = threading.Thread(target=stream, args=(process, ONE_TABLE, ROWS_S, 120.0, lambda: None), daemon=True)
         feeding.start()
         for _ in range(2):
             time.sleep(60.0)  # the first minute is for learning the rate
