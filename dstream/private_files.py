@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import stat
@@ -43,7 +44,7 @@ def replace_private(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Replace the file, or a symbolic link with its name, atomically and durably. Raises OSError and keeps the old
     one."""
     _refuse_links(path.parent)
-    draft = path.with_name(f".{secrets.token_hex(8)}.new")
+    draft = path.with_name(f".{_mark(path.name)}-{secrets.token_hex(8)}.new")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:
@@ -56,6 +57,15 @@ def replace_private(path: Path, content: bytes, mode: int = 0o600) -> None:
             draft.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def remove_drafts(folder: Path, name: str | None = None) -> None:
+    """Remove what kills during `replace_private` have left in a folder: of the file `name`, or of all its files.
+
+    Call it only while no other process replaces these files. Raises OSError.
+    """
+    for draft in folder.glob(f".{'*' if name is None else _mark(name)}-*.new"):
+        draft.unlink(missing_ok=True)
 
 
 def read_secret(path: Path) -> str:
@@ -101,6 +111,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _mark(name: str) -> str:
+    """Tell the drafts of different files apart. A name of its own length could become too long."""
+    return hashlib.blake2b(os.fsencode(name), digest_size=8).hexdigest()
 
 
 def _open(path: Path, flags: int) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from dstream.errors import ConfigError, SystemFault
-from dstream.private_files import make_private_folder, replace_private, sync_folder
+from dstream.private_files import make_private_folder, remove_drafts, replace_private, sync_folder
 from dstream.state._document import StoredState, decode_state, encode_state, file_name, stored_hint
 from dstream.state._history import HistoryPace, decoded, entry_name
 from dstream.state._holder import TaskLockHolder
@@ -27,6 +27,7 @@ class FileStore:
         self.lock_path = self._folder / f"{file_name(task)}.lock"
         self._kept = self._folder / f"{file_name(task)}.history"
         self._pace = HistoryPace(history)
+        self._has_removed_drafts = False
 
     @property
     def place(self) -> str:
@@ -47,6 +48,7 @@ class FileStore:
         """Store the state durably: file and folder are synced. Raises `state.write_failed` and keeps the old state."""
         try:
             make_private_folder(self._folder)
+            self._remove_drafts()
             replace_private(self.path, encode_state(state))
         except OSError as error:
             raise _write_failed(f"cannot store the checkpoint in {self.path}", error) from error
@@ -87,6 +89,13 @@ class FileStore:
 
     def close(self) -> None:
         """Nothing is open between two calls."""
+
+    def _remove_drafts(self) -> None:
+        """Remove what a run that was killed while it stored a checkpoint has left. Once: the lease keeps others out."""
+        if not self._has_removed_drafts:
+            remove_drafts(self._folder, self.path.name)
+            remove_drafts(self._kept)
+            self._has_removed_drafts = True
 
     def _keep(self, state: StoredState) -> None:
         """Raises OSError."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -154,3 +157,24 @@ def test_remove_deletes_the_state(tmp_path: Path) -> None:
     assert store.remove(LEASE)
     assert store.load() is None
     assert not store.remove(LEASE)
+
+
+def test_the_next_checkpoint_removes_what_a_kill_has_left_of_the_task_but_not_of_others(tmp_path: Path) -> None:
+    killed = """
+import os, signal, sys
+from pathlib import Path
+from dstream.private_files import replace_private
+os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+replace_private(Path(sys.argv[1]), b"half")
+"""
+    folder = tmp_path / "dev"
+    (folder / "orders.history").mkdir(parents=True)
+    for name in ("orders.json", "orders.history/1.json", "cars.json"):
+        done = subprocess.run([sys.executable, "-c", killed, folder / name], check=False)
+        assert done.returncode == -signal.SIGKILL
+    assert len(list(folder.rglob("*.new"))) == 3
+    for _ in range(2):
+        FileStore(tmp_path, "dev", "orders").save(stored(), LEASE)
+        assert len(list(folder.rglob("*.new"))) == 1
+    FileStore(tmp_path, "dev", "cars").save(stored(), LEASE)
+    assert not list(folder.rglob("*.new"))
