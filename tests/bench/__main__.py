@@ -24,6 +24,7 @@ SUBJECTS = (
     "publisher",
     "sessions",
     "transforms",
+    "transform_provider",
     "packing",
     "transactions",
     "end_to_end",
