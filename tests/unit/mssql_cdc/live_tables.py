@@ -86,7 +86,7 @@ class Killed(Exception):
     """The reader's process ends here."""
 
 
-class LiveSource(LoggedSource):
+class TablesSource(LoggedSource):
     """Reads the live tables; before each of its first `answers`, the application may commit a transaction."""
 
     def __init__(self, live: LiveTables, chance: Any, writes: int, answers: float = float("inf")) -> None:
@@ -169,7 +169,7 @@ class LiveSource(LoggedSource):
 class LiveFence:
     """The rows of a table after the last of these transactions."""
 
-    def __init__(self, source: LiveSource, rows: list[tuple[Any, ...]], last: Sequence[Transaction]) -> None:
+    def __init__(self, source: TablesSource, rows: list[tuple[Any, ...]], last: Sequence[Transaction]) -> None:
         self._source = source
         self._rows = rows
         self.lsn = last[0].lsn if last else bytes(10)

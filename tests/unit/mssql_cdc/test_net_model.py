@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from dstream.sdk import Checkpoint, Lines, Stop
 from tests.unit.mssql_cdc.change_log import GUID, builder_for
-from tests.unit.mssql_cdc.live_tables import Copy, Killed, LiveSource, LiveTables
+from tests.unit.mssql_cdc.live_tables import Copy, Killed, LiveTables, TablesSource
 
 ROW_BYTES = builder_for(LiveTables(["dbo.T"], frozenset()).log.captured()[0], "ci0").row_bytes
 
@@ -61,7 +61,7 @@ class NetRun:
         self._windows: dict[str, list[bytes]] = {}
 
     def first(self) -> ReaderState:
-        source = LiveSource(self.live, self._chance, writes=2)
+        source = TablesSource(self.live, self._chance, writes=2)
         return first_state(parse_start(self._start), GUID, source.captured(), source, self._new_id)
 
     def until_killed(self, state: ReaderState, steps: int) -> ReaderState:
@@ -78,7 +78,7 @@ class NetRun:
             assert checkpoints[0][1].net.id == window_id
             return True
 
-        source = LiveSource(self.live, self._chance, writes=6, answers=3 * steps)
+        source = TablesSource(self.live, self._chance, writes=6, answers=3 * steps)
         stream = self._stream(source, state, stored)
         recorded = state.net
         for _ in range(self._chance.randint(1, 2)):
@@ -87,7 +87,7 @@ class NetRun:
                     if step >= steps:
                         break
                     del item
-            stream.source = LiveSource(self.live, self._chance, writes=6, answers=3 * steps)
+            stream.source = TablesSource(self.live, self._chance, writes=6, answers=3 * steps)
         self._check_windows(lines)
         ids = [id_ for line in lines if "/n" in (id_ := json.loads(line)["metadata"]["Id"])]
         assert not (recorded and ids) or ids[0].endswith(f"/n{recorded.id}")
@@ -100,7 +100,7 @@ class NetRun:
         for _ in range(2):  # The second run reads what was captured after the end of a snapshot.
             lines: list[bytes] = []
             checkpoints = [(0, state)]
-            stream = self._stream(LiveSource(self.live, self._chance, writes=0), state, None)
+            stream = self._stream(TablesSource(self.live, self._chance, writes=0), state, None)
             until = max((one.lsn for one in self.live.log.transactions), default=bytes(10))
             for _ in self._items(stream, lines, checkpoints, until):
                 pass
@@ -138,7 +138,7 @@ class NetRun:
                 checkpoints.append((len(lines), loaded))
             yield item
 
-    def _stream(self, source: LiveSource, state: ReaderState, stored: AwaitStored | None) -> ChangeStream:
+    def _stream(self, source: TablesSource, state: ReaderState, stored: AwaitStored | None) -> ChangeStream:
         return ChangeStream(
             source,
             state,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dstream.sdk import Checkpoint, Lines, Stop
 from tests.unit.mssql_cdc.change_log import GUID, builder_for
-from tests.unit.mssql_cdc.live_tables import Copy, Killed, LiveSource, LiveTables
+from tests.unit.mssql_cdc.live_tables import Copy, Killed, LiveTables, TablesSource
 
 
 class Run:
@@ -32,7 +32,7 @@ class Run:
         self._requests = deque[str]()
 
     def first(self) -> ReaderState:
-        source = LiveSource(self.live, self._chance, writes=2)
+        source = TablesSource(self.live, self._chance, writes=2)
         return first_state(parse_start("snapshot"), GUID, source.captured(), source, self._new_id)
 
     def until_killed(self, state: ReaderState, steps: int) -> ReaderState:
@@ -65,12 +65,12 @@ class Run:
             self.copy.apply(line)
         return state
 
-    def _source(self, steps: int) -> LiveSource:
-        return LiveSource(self.live, self._chance, writes=6, answers=3 * steps)
+    def _source(self, steps: int) -> TablesSource:
+        return TablesSource(self.live, self._chance, writes=6, answers=3 * steps)
 
     def to_the_end(self, state: ReaderState) -> ReaderState:
         for _ in range(2):  # The second run reads what was captured after the snapshot's end.
-            source = LiveSource(self.live, self._chance, writes=0)
+            source = TablesSource(self.live, self._chance, writes=0)
             until = max((one.lsn for one in self.live.log.transactions), default=bytes(10))
             for item in self.stream(source, state).lines(Stop(), until=until):
                 if isinstance(item, Lines):
@@ -81,7 +81,7 @@ class Run:
                     state = _stored(item)
         return state
 
-    def stream(self, source: LiveSource, state: ReaderState) -> ChangeStream:
+    def stream(self, source: TablesSource, state: ReaderState) -> ChangeStream:
         return ChangeStream(
             source,
             state,
@@ -163,7 +163,7 @@ def test_a_fenced_snapshot_contains_exactly_the_changes_that_overlap(
         live.write(chance)
     pace = PollPace(0.0, 0.0, page_rows=page_rows, window_transactions=window)
     run = Run(live, chance, pace, is_fenced=True)
-    source = LiveSource(live, chance, writes=20)
+    source = TablesSource(live, chance, writes=20)
     copies: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in live.names}
     state = run.first()
     for _ in range(2):
@@ -176,7 +176,7 @@ def test_a_fenced_snapshot_contains_exactly_the_changes_that_overlap(
                         _apply_strictly(copies[event["metadata"]["TableName"]], event)
             else:
                 state = _stored(item)
-        source = LiveSource(live, chance, writes=0)
+        source = TablesSource(live, chance, writes=0)
     for name, rows in zip(live.names, live.rows, strict=True):
         assert copies[name] == {key: {"Id": key, "Name": value, "Note": note} for key, (value, note) in rows.items()}
 
