@@ -1,6 +1,7 @@
 """A host in its own process, so that a test can kill it.
 
-Usage: `python -m tests.conformance.hosted FOLDER INPUT_JSON OUTPUT_JSON`.
+Usage: `python -m tests.conformance.hosted FOLDER INPUT_JSON OUTPUT_JSON [STATE_JSON]`. STATE_JSON: the attributes of a
+network location; the host is then a standby.
 
 It writes one JSON line to stdout per event. SIGINT and SIGTERM request a stop.
 """
@@ -13,7 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from dstream.errors import LockedError, exit_code
 from dstream.host import Progress, StopRequest, run_task
+from dstream.state import StateLocation
 from tests.conformance.runs import job, provider
 
 
@@ -41,14 +44,20 @@ def main() -> int:
     stop = StopRequest()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.request())
+    state: dict[str, Any] = json.loads(sys.argv[4]) if len(sys.argv) > 4 else {}
+    more: dict[str, Any] = {"standby": True, "state": StateLocation(folder=folder, **state)} if state else {}
     the_job = job(
         folder,
         input=provider("input.py", 3, **input_config),
         output=provider("output.py", 12, **output_config),
         drain_deadline_s=30.0,
         max_in_flight=100,
+        **more,
     )
-    return 0 if run_task(the_job, events=Printed(), stop=stop).drained else 130
+    try:
+        return 0 if run_task(the_job, events=Printed(), stop=stop).drained else 130
+    except LockedError as error:
+        return exit_code(error)
 
 
 if __name__ == "__main__":
