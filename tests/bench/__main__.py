@@ -13,6 +13,7 @@ SUBJECTS = (
     "start",
     "command_start",
     "relay",
+    "store",
     "reader",
     "reader_wide",
     "reader_updates",
