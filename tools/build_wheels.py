@@ -1,8 +1,8 @@
 """Builds the wheels of all packages, with requirement files that pin them and all packages they need by SHA-256.
 
-`build_wheels.py UV FOLDER` writes the wheels to the folder, with `requirements.txt` (the CLI, the providers and Key
-Vault) and `requirements-sandbox.txt` (the sandbox, too). Versions and hashes of other packages are those of uv.lock.
-Those that are only published as source are built, too, so that no other machine builds anything.
+`build_wheels.py UV FOLDER` writes the wheels to the folder, with `requirements.txt` (everything but the sandbox) and
+`requirements-sandbox.txt` (everything). Versions and hashes of other packages are those of uv.lock. Those that are only
+published as source are built, too, so that no other machine builds anything.
 
 Install with `pip install --require-hashes -r FOLDER/requirements.txt`: pip then refuses any other file, also one of the
 same name and version from an index (https://pip.pypa.io/en/stable/topics/secure-installs/).
@@ -21,8 +21,8 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parent.parent
 _SETS = {
-    "requirements.txt": ("keyvault", "mssql", "servicebus"),
-    "requirements-sandbox.txt": ("keyvault", "mssql", "sandbox", "servicebus"),
+    "requirements.txt": ("azblob", "keyvault", "mssql", "postgres", "servicebus", "signing"),
+    "requirements-sandbox.txt": ("azblob", "keyvault", "mssql", "postgres", "sandbox", "servicebus", "signing"),
 }
 _MAIN = "dstream-cli"
 _EXPORT = ("export", "--quiet", "--locked", "--no-dev", "--no-emit-workspace", "--no-annotate", "--no-header")
