@@ -151,6 +151,13 @@ CHECKOUTS: dict[str, Checkout] = {
         options=("--out", "plan.json", "--markdown", "plan.md"),
         exits=1,
     ),
+    "27-provider-of-a-registry": Checkout(
+        {
+            "dstream.hcl": QUEUE.replace(
+                'provider = "servicebus"', f'provider_ref = "127.0.0.1:9/evil/servicebus@sha256:{"a" * 64}"'
+            )
+        }
+    ),
     "26-environment-of-a-provider": Checkout(
         {
             "dstream.hcl": QUEUE.replace(
