@@ -41,6 +41,9 @@ _PROXY_AUTHENTICATION = "via proxy status: 407"
 """Wording: `_http.py` of websocket-client 1.9."""
 _SIGN_INS = 10
 """Failed sign-ins in a row after which a stream ends: about a minute. An identity endpoint may be down for a moment."""
+_OF_LINKS = ("AMQPLinkError", "AMQPSessionError", "AMQPConnectionError")
+_DETACHES = 10
+"""Failures in a row up to which the reason of a detached link is not believed."""
 FIRST_CONNECTION = 1_000_000
 """Instead of a number of failures: nothing has worked yet, so that no error is put down to bad luck."""
 _LONGEST = 400
@@ -89,15 +92,21 @@ class RetryPace:
         self.share = min(1.0, self.share + self._STEP)
 
 
-def judge(error: Exception, entity: str, kind: str, failures: int = FIRST_CONNECTION) -> Verdict:
+def judge(
+    error: Exception, entity: str, kind: str, failures: int = FIRST_CONNECTION, *, is_sending: bool = False
+) -> Verdict:
     """Return what to do after `error`. Unknown errors are retried on a new connection.
 
-    `failures`: how many sends in a row have failed on a connection that worked before.
+    `failures`: how many sends in a row have failed on a connection that worked before. `is_sending`: whether the link
+    was open. If the service has detached it since, for whatever reason, no message was refused, and whether an entity
+    is gone, disabled or forbidden shows when a new link is attached.
     """
     if isinstance(error, sdk.ServiceBusServerBusyError):
         return Verdict("busy")
     if isinstance(error, sdk.ServiceBusQuotaExceededError):
         return Verdict("full")
+    if is_sending and failures <= _DETACHES and _is_of_link(error):
+        return Verdict("reconnect")
     if isinstance(error, sdk.MessageSizeExceededError):
         return Verdict("too_large")
     sign_in = _failed_sign_in(error)
@@ -156,6 +165,15 @@ def _final(error: Exception, entity: str, kind: str) -> DStreamError | None:
             '{ refused = "dead_letter" }. Nothing after it was sent.',
         )
     return None
+
+
+def _is_of_link(error: Exception) -> bool:
+    """Whether the error is that of a detached link, or a closed session or connection, rather than of a message.
+
+    The SDK reports it at the next send if it has read the frame by then, as its keep-alive thread can (azure-servicebus
+    7.15, `_pyamqp/link.py`). The classes are private; without them, this returns False.
+    """
+    return type(getattr(error, "inner_exception", None)).__name__ in _OF_LINKS
 
 
 def _failed_sign_in(error: BaseException) -> ClientAuthenticationError | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dstream_servicebus.publish import sender, worker
+from dstream_servicebus.publish.message import Message
 
 from dstream.errors import DStreamError
 from tests.integration.servicebus.broker import WAIT_S, Broker, bodies, event, publishing
@@ -138,6 +139,29 @@ def test_a_fault_in_one_session_does_not_reorder_the_others(stormy: Broker, new_
         run.publish(lines)
 
     assert stormy.receive_sessions(queue, 4, 300) == {table: lines[start::4] for start, table in enumerate(tables)}
+
+
+@pytest.mark.parametrize("condition", ["amqp:not-allowed", "com.microsoft:entity-disabled", "amqp:not-found"])
+def test_a_detached_link_refuses_no_message_and_ends_no_run(
+    condition: str, stormy: Broker, new_name: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the reason, and although the SDK has read it before the next send, as its keep-alive can."""
+    queue = stormy.create_queue(new_name())
+    send = sender.EntitySender.send
+
+    def read_then_send(self: sender.EntitySender, messages: Sequence[Message], max_bytes: int) -> tuple[int, int]:
+        self._opened()._handler._connection.listen(wait=0.5)
+        return send(self, messages, max_bytes)
+
+    with publishing(stormy, queue, concurrency=1) as run:
+        run.publish(LINES[:1])
+        stormy.fault(kind="detach", condition=condition, at="idle", times=1, entity=queue)
+        monkeypatch.setattr(sender.EntitySender, "send", read_then_send)
+        run.publish(LINES[1:2])
+        run.publish(LINES[2:3])
+
+    assert [log["action"] for log in run.logs("servicebus.retry")] == ["reconnect"]
+    assert bodies(stormy.receive(queue, 3)) == LINES[:3]
 
 
 def test_a_deleted_entity_stops_the_run_immediately(stormy: Broker, new_name: Callable[[], str]) -> None:

@@ -6,6 +6,14 @@ import pytest
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.identity import CredentialUnavailableError
 from azure.servicebus import exceptions as sdk
+from azure.servicebus._pyamqp.error import (
+    AMQPConnectionError,
+    AMQPException,
+    AMQPLinkError,
+    AMQPSessionError,
+    ErrorCondition,
+    MessageSendFailed,
+)
 from dstream_servicebus.retry import RetryPace, Schedule, judge
 
 from dstream.errors import DStreamError
@@ -146,3 +154,23 @@ def test_the_pace_halves_and_recovers_in_steps() -> None:
         pace.recover()
 
     assert pace.share == 1.0
+
+
+@pytest.mark.parametrize("kind", [AMQPLinkError, AMQPSessionError, AMQPConnectionError])
+def test_a_link_that_was_open_says_nothing_about_a_message_or_an_entity(kind: type[AMQPException]) -> None:
+    inner = kind(ErrorCondition.NotAllowed)
+    for error in (
+        sdk.MessagingEntityDisabledError(error=inner),
+        sdk.MessagingEntityNotFoundError(error=inner),
+        sdk.ServiceBusAuthorizationError(error=inner),
+        sdk.MessageSizeExceededError(error=inner),
+        sdk.ServiceBusError("no", condition=b"amqp:not-allowed", error=inner),
+    ):
+        assert judge(error, "orders", "queue", 10, is_sending=True).action == "reconnect"
+        assert judge(error, "orders", "queue", 11, is_sending=True).action == judge(error, "orders", "queue").action
+        assert judge(error, "orders", "queue", 1).action != "reconnect"
+
+
+def test_a_refused_message_says_so_at_once() -> None:
+    error = sdk.MessagingEntityDisabledError(error=MessageSendFailed(ErrorCondition.NotAllowed))
+    assert judge(error, "orders", "queue", 1, is_sending=True).action == "stop"

@@ -206,7 +206,7 @@ class Worker:
     def _endure(self, lane: Lane, error: Exception, failures: int) -> None:
         """Wait before the next attempt. Raises the DStreamError of a final failure."""
         entity = lane.key.entity
-        verdict = judge(error, entity, self._delivery.kind, failures)
+        verdict = judge(error, entity, self._delivery.kind, failures, is_sending=bool(self._under_way))
         if isinstance(verdict.error, AuthError) and self._delivery.key_can_change:
             raise TransientError(
                 "servicebus.key_refused",
