@@ -1,4 +1,4 @@
-"""Serves resource providers to the engine during a command."""
+"""Serves resource providers to the engine during a command, at ports that only processes of this user can use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from dstream.infra.engine.own_peers import is_own_peer
+
 if TYPE_CHECKING:
+    import grpc
     from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
 _ENGINE_THREADS_A_CORE = 4
@@ -33,9 +36,11 @@ def served(servicers: Mapping[str, ResourceProviderServicer], parallel: int | No
     ports = {}
     try:
         for name, servicer in servicers.items():
-            server = grpc.server(ThreadPoolExecutor(threads, thread_name_prefix=f"attached-{name}"), options=options)
+            pool = ThreadPoolExecutor(threads, thread_name_prefix=f"attached-{name}")
+            own_peers = _own_peers()
+            server = grpc.server(pool, interceptors=[own_peers], options=options)
             add_ResourceProviderServicer_to_server(servicer, server)
-            ports[name] = server.add_insecure_port("127.0.0.1:0")
+            ports[name] = own_peers.port = server.add_insecure_port("127.0.0.1:0")
             server.start()
             servers.append(server)
         yield ports
@@ -75,3 +80,27 @@ def no_language() -> Iterator[int]:
         yield port
     finally:
         server.stop(grace=None)
+
+
+def _own_peers() -> Any:
+    """Return an interceptor that refuses calls from processes of other users; its `port` is set before the start."""
+    import grpc
+
+    class OwnPeers(grpc.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
+        port = 0
+
+        def intercept_service(self, continuation: Any, details: Any) -> Any:
+            handler = continuation(details)
+            if handler is None or handler.unary_unary is None:  # the engine's calls are all of this kind
+                return None
+
+            def checked(request: Any, context: grpc.ServicerContext) -> Any:
+                if not is_own_peer(int(context.peer().rpartition(":")[2]), self.port):
+                    context.abort(grpc.StatusCode.PERMISSION_DENIED, "this provider serves only processes of its user")
+                return handler.unary_unary(request, context)
+
+            return grpc.unary_unary_rpc_method_handler(
+                checked, handler.request_deserializer, handler.response_serializer
+            )
+
+    return OwnPeers()

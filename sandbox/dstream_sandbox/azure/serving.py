@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import grpc
 import grpc.aio
 
 from dstream_sandbox.azure.cloud import Cloud
 from dstream_sandbox.azure.handlers import handlers
 from dstream_sandbox.azure.interference import Interference
 from dstream_sandbox.azure.namespaces import LocalNamespace, OwnNamespaces
+from dstream_sandbox.azure.own_peers import is_own_peer
 from dstream_sandbox.azure.protocol import grpc_stubs
 from dstream_sandbox.azure.provider import AzureProvider
 from dstream_sandbox.azure.records import Records
@@ -68,16 +70,37 @@ async def open_azure(
     return Azure(bound, ArmRest(cloud, handlers(cloud), token), listening, cloud)
 
 
+class _OwnPeers(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
+    """Refuses calls from processes of other users. `port` is set before the start."""
+
+    port = 0
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        handler = await continuation(details)
+        if handler is None or handler.unary_unary is None:  # the engine's calls are all of this kind
+            return None
+
+        async def checked(request: Any, context: Any) -> Any:
+            if not is_own_peer(int(context.peer().rpartition(":")[2]), self.port):
+                await context.abort(grpc.StatusCode.PERMISSION_DENIED, "the sandbox serves only processes of its user")
+            return await handler.unary_unary(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(checked, handler.request_deserializer, handler.response_serializer)
+
+
 def _bind(provider: AzureProvider, port: int) -> tuple[Any, int]:
+    own_peers = _OwnPeers()
     server = grpc.aio.server(
+        interceptors=[own_peers],
         options=[
             ("grpc.so_reuseport", 0),  # otherwise a second sandbox would share the port
             ("grpc.max_receive_message_length", _MAX_MESSAGE),
             ("grpc.max_send_message_length", _MAX_MESSAGE),
-        ]
+        ],
     )
     grpc_stubs.add_ResourceProviderServicer_to_server(provider, server)
     try:
-        return server, int(server.add_insecure_port(f"{HOST}:{port}"))
+        own_peers.port = int(server.add_insecure_port(f"{HOST}:{port}"))
     except RuntimeError as exc:
         raise OSError(f"port {port} on {HOST} cannot be used for Azure: {exc}") from exc
+    return server, own_peers.port
