@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
 from dstream.errors import ConfigError, DStreamError
 from dstream.state._file import FileStore, stored_in_folder
+from dstream.state._sql import SqlDatabase, SqlStore, stored_in_database
 from dstream.state._store import StateStore
 
-StateBackend = Literal["file", "azblob", "postgres"]
+StateBackend = Literal["file", "azblob", "postgres", "mssql"]
 
 _CREDENTIALS = (
     re.compile(r"://[^/@:]*:([^@/]+)@"),
@@ -51,10 +53,8 @@ def open_store(location: StateLocation, task: str) -> StateStore:
         from dstream.state._blob import BlobStore
 
         return BlobStore(_url(location), location.stack, task, location.history, location.lease_s)
-    if location.backend == "postgres":
-        from dstream.state._postgres import PostgresStore
-
-        return PostgresStore(_url(location), location.stack, task, location.history, location.lease_s)
+    if location.backend != "file":
+        return SqlStore(partial(_database, location), location.stack, task, location.history, location.lease_s)
     return FileStore(location.folder, location.stack, task, location.history)
 
 
@@ -64,11 +64,19 @@ def stored_tasks(location: StateLocation) -> set[str]:
         from dstream.state._blob import stored_in_container
 
         return stored_in_container(_url(location), location.stack)
-    if location.backend == "postgres":
-        from dstream.state._postgres import stored_in_postgres
-
-        return stored_in_postgres(_url(location), location.stack)
+    if location.backend != "file":
+        return stored_in_database(_database(location), location.stack)
     return stored_in_folder(location.folder, location.stack)
+
+
+def _database(location: StateLocation) -> SqlDatabase:
+    if location.backend == "postgres":
+        from dstream.state._postgres import PostgresDatabase
+
+        return PostgresDatabase(_url(location))
+    from dstream.state._mssql import MssqlDatabase
+
+    return MssqlDatabase(_url(location))
 
 
 def _url(location: StateLocation) -> str:

@@ -16,10 +16,10 @@ from urllib.request import Request, urlopen
 
 import pyodbc
 from dstream_mssql_cdc.provider import MssqlCdc
-from dstream_mssql_cdc.server.connection import find_driver
 from dstream_sandbox.certificates import ensure_certificates
 from dstream_sandbox.control_access import TOKEN_FILE, authorization, ensure_token
 
+from dstream.odbc import find_driver
 from dstream.sdk import Checkpoint, Lines, RunOptions, Stop, Telemetry, decode_config
 
 PASSWORD = "Correct-horse-1"

@@ -48,12 +48,14 @@ def location_on(
             url = azurite.container().address
         if backend == "postgres":
             url = request.getfixturevalue("postgres")
+        if backend == "mssql":
+            url = request.getfixturevalue("sandbox").env["MSSQL_CONNECTION_STRING"]
         return StateLocation(f"s{uuid.uuid4().hex[:8]}", tmp_path / "state", backend, 3, url, 15.0)
 
     return make
 
 
-@pytest.fixture(params=["file", "azblob", "postgres"])
+@pytest.fixture(params=["file", "azblob", "postgres", "mssql"])
 def location(request: pytest.FixtureRequest, location_on: Callable[[StateBackend], StateLocation]) -> StateLocation:
     """An empty location on each backend."""
     return location_on(request.param)

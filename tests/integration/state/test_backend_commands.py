@@ -31,7 +31,7 @@ task "count" {
 """
 
 
-@pytest.mark.parametrize("backend", ["azblob", "postgres"])
+@pytest.mark.parametrize("backend", ["azblob", "postgres", "mssql"])
 def test_a_folder_moves_to_a_network_backend_and_the_commands_work_there(
     backend: StateBackend, location_on: Callable[[StateBackend], StateLocation], tmp_path: Path
 ) -> None:

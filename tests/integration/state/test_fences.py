@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 
 import psycopg
+import pyodbc
 import pytest
 from azure.core.exceptions import HttpResponseError
 
 from dstream.errors import AuthError, ConfigError, LockedError, UnreachableError
+from dstream.odbc import find_driver
 from dstream.state import StateBackend, StateLocation, StateStore, open_store
 from dstream.state._blob import BlobLeaseClient, BlobStore, container_client
 from tests.integration.state.test_stores import SINCE, checkpoint, seen
 from tests.running import wait_until
 
-NETWORK: list[StateBackend] = ["azblob", "postgres"]
+NETWORK: list[StateBackend] = ["azblob", "postgres", "mssql"]
 
 
 @pytest.fixture(params=NETWORK)
@@ -37,6 +40,10 @@ def expire(location: StateLocation) -> None:
         with container_client(location.url) as container:
             blob = container.get_blob_client(f"{location.stack}/orders.json")
             BlobLeaseClient(blob).break_lease(lease_break_period=0)
+    elif location.backend == "mssql":
+        with closing(pyodbc.connect(f"DRIVER={find_driver()};{location.url}", autocommit=True)) as server:
+            statement = "UPDATE dstream_state SET expires = DATEADD(second, -1, SYSUTCDATETIME()) WHERE stack = ?"
+            server.execute(statement, location.stack)
     else:
         with psycopg.connect(location.url) as connection:
             statement = "UPDATE dstream_state SET expires = now() - interval '1 s' WHERE stack = %s"
@@ -130,6 +137,10 @@ def test_a_delayed_write_of_the_same_holder_does_not_replace_a_newer_one(
         ("azblob", lambda _: "", ConfigError, "state.no_url"),
         ("postgres", lambda url: url.replace("/postgres?", "/missing?"), ConfigError, "state.no_backend"),
         ("postgres", lambda _: "postgresql://u:hunter2@127.0.0.1:1/d", UnreachableError, "state.unavailable"),
+        ("mssql", lambda _: "Server=127.0.0.1,1;UID=u;PWD=hunter2", UnreachableError, "state.unavailable"),
+        ("mssql", lambda url: url.replace("Database=sandbox", "Database=x"), ConfigError, "state.no_backend"),
+        ("mssql", lambda url: re.sub("PWD=[^;]+", "PWD=hunter2", url), AuthError, "state.denied"),
+        ("mssql", lambda _: "postgresql://u:hunter2@h/d", ConfigError, "state.bad_url"),
         ("postgres", lambda _: "Server=x;Pwd=hunter2", ConfigError, "state.bad_url"),
     ],
 )

@@ -253,7 +253,7 @@ BLOCKS = [
         "an unknown state backend",
         'dstream {\n  state {\n    backend = ▸"s4"\n  }\n}',
         "config.unsupported",
-        "Backends: file, azblob, postgres",
+        "Backends: file, azblob, postgres, mssql",
     ),
     Case(
         "a lease that Azure does not allow",

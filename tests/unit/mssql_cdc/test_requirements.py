@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dstream_mssql_cdc.server.connection import find_driver
 from dstream_mssql_cdc.server.requirements import driver_requirement, requirements
+
+from dstream.odbc import find_driver
 
 
 def nothing_registered() -> list[str]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from dstream.odbc import find_driver, load_pyodbc
 from dstream.sdk import Requirement
 from dstream.sdk.errors import SystemFault
-from dstream_mssql_cdc.server.connection import find_driver, load_pyodbc
 
 _MANAGER = "ODBC driver manager"
 _DRIVER = "ODBC driver"
