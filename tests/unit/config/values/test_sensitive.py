@@ -179,3 +179,10 @@ def test_what_the_author_marked_is_told_from_what_was_read(block_of: Callable[[s
 
 def test_the_provider_gets_plain_values(block_of: Callable[[str], ProviderBlock]) -> None:
     assert block_of('[sensitive(5), env("N") > 5, { p = env("S") }]').config["a"] == [5, True, {"p": "x,y"}]
+
+
+def test_the_environment_of_a_provider_is_sensitive_as_a_whole(load_text: Callable[..., Any]) -> None:
+    provider = 'provider = "p"\n env = { A = env("S"), B = secret("env:N") }\n'
+    text = f'task "t" {{\n input {{\n {provider} }}\n output {{\n provider = "p"\n }}\n}}\n'
+    block = load_text(text, environ={"S": "x,y", "N": "7"}).tasks["t"].input
+    assert (block.secrets, block.read, block.environ) == ({"7"}, {("env",): {"x,y"}}, {"A": "x,y", "B": "7"})
