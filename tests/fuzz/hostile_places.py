@@ -17,7 +17,7 @@ from dstream_servicebus.retry import judge
 import dstream
 from dstream.audit import AuditEntry, AuditOrigin
 from dstream.cli.lifecycle.flags import STDOUT, Flags
-from dstream.cli.lifecycle.plan_file import PlanFile, PlannedTask, PlanOptions
+from dstream.cli.lifecycle.plan_file import SCHEMA_VERSION, PlanFile, PlannedTask, PlanOptions, write_plan
 from dstream.cli.lifecycle.report import CommandReport
 from dstream.cli.main import _exit_code
 from dstream.cli.options import Options
@@ -142,8 +142,10 @@ def _files(hostile: Hostile, folder: Path) -> None:
     _write(store.path, state)
     resources = [hostile.resource(op) for op in ("create", "delete")]
     task = PlannedTask(hostile.text(), hostile.text(), {}, resources, hostile.line(), {}, hostile.text())
-    plan = PlanFile(1, "dstream.plan", hostile.text(), hostile.text(), hostile.text(), "init", PlanOptions(), [task])
-    _write(folder / "t.plan", plan)
+    plan = PlanFile(
+        SCHEMA_VERSION, "dstream.plan", hostile.text(), hostile.text(), hostile.text(), "init", PlanOptions(), [task]
+    )
+    write_plan(folder / "t.plan", msgspec.json.decode(_clean(plan), type=PlanFile))
     origin = AuditOrigin(hostile.text(), hostile.text(), 1)
     details = {"time": hostile.text(), "change": hostile.text(), "command": hostile.text(), "stack": hostile.text()}
     entry = AuditEntry(

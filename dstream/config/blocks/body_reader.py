@@ -13,7 +13,7 @@ from dstream.config.hcl.syntax import Attribute, Block, Body
 from dstream.config.units import seconds, size_in_bytes
 from dstream.config.values.key_vault_secret import Unread
 from dstream.config.values.scope import Scope
-from dstream.config.values.sensitive import revealed
+from dstream.config.values.sensitive import SensitiveMark, mark_of, revealed
 from dstream.config.values.values import Value, kind
 from dstream.errors import ConfigError
 
@@ -29,6 +29,8 @@ class BodyReader:
         self.block = block
         self.scope = scope
         self.complaints = complaints
+        self.marks: dict[str, SensitiveMark] = {}
+        """Of the attributes read so far that are sensitive."""
         self._attributes: dict[str, Attribute] = {}
         for attribute in body.attributes:
             first = self._attributes.setdefault(attribute.name, attribute)
@@ -79,7 +81,7 @@ class BodyReader:
         return self._typed(name, "a list of strings", _texts)
 
     def text_map(self, name: str) -> dict[str, str] | None:
-        """Return an object of strings."""
+        """Return an object of strings; its mark is in `marks`."""
         return self._typed(name, "an object of strings", _text_map)
 
     def flag(self, name: str) -> bool | None:
@@ -112,6 +114,8 @@ class BodyReader:
         with suppress(Unread), self.complaints.collecting():
             found = self.evaluate(attribute)
             value = revealed(found)
+            if mark := mark_of(found):
+                self.marks[name] = mark
             converted = None if value is None else convert(value)
             if value is not None and converted is None:
                 is_shown = isinstance(found, str) and not wanted.startswith("a string")

@@ -13,7 +13,7 @@ from dstream.config.model import DEFAULT_START_TIMEOUT_S, ProviderBlock, Restart
 from dstream.config.values.key_vault_secret import Unread
 from dstream.config.values.names import MemberLookup
 from dstream.config.values.scope import Group, NamedValue
-from dstream.config.values.sensitive import mark_of, opened, revealed
+from dstream.config.values.sensitive import opened, revealed
 from dstream.config.values.values import Value, kind
 from dstream.errors import ConfigError, SourceLocation
 from dstream.protocol import DEFAULT_MAX_LINE
@@ -159,10 +159,12 @@ class TaskReader:
         if with_config:
             with side.reader.complaints.collecting():
                 config = side.config.whole(defer_unset=defer_unset)
-        environ, in_environ = self._environment(side.reader) if with_config else ({}, frozenset[str]())
+        environ = self._environment(side.reader) if with_config else {}
         if not names:
             return None
         sensitive = sensitive_settings(config)
+        if mark := side.reader.marks.get("env"):
+            sensitive[("env",)] = mark
         return ProviderBlock(
             role=side.role,
             provider=names.get("provider"),
@@ -173,24 +175,20 @@ class TaskReader:
             config_places=side.config.places.names,
             config_value_places=side.config.places.values,
             environ=environ,
-            secrets=in_environ.union(*(mark.secrets for mark in sensitive.values())),
+            secrets=frozenset().union(*(mark.secrets for mark in sensitive.values())),
             read={path: mark.read for path, mark in sensitive.items()},
             unread=side.config.unread,
             unset=side.config.unset,
         )
 
-    def _environment(self, reader: BodyReader) -> tuple[dict[str, str], frozenset[str]]:
-        """Return the variables in `env`, and the secrets in them; report names that no environment can have
-        (environ(7))."""
-        found, attribute = reader.text_map("env"), reader.attribute("env")
-        if found is None or attribute is None:
-            return {}, frozenset()
-        mark = mark_of(reader.evaluate(attribute))
+    def _environment(self, reader: BodyReader) -> dict[str, str]:
+        """Return the variables in `env`; report names that no environment can have (environ(7))."""
+        found, attribute = reader.text_map("env") or {}, reader.attribute("env")
         for name, value in found.items():
-            if not name or "=" in name or "\0" in name + value:
+            if attribute is not None and (not name or "=" in name or "\0" in name + value):
                 hint = "The name must not be empty or contain =, and neither name nor value a NUL character."
                 reader.complain("config.type", f'invalid environment variable "{name}"', attribute.value.at, hint)
-        return found, mark.secrets if mark else frozenset()
+        return {**found}
 
     def _complain_of_provider(self, side: _Side) -> None:
         places = [str(definition.place) for definition in side.provider.values()]
