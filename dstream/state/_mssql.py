@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from dstream.errors import AuthError, ConfigError, DStreamError, SystemFault, UnreachableError
@@ -28,7 +28,7 @@ except (ImportError, SystemFault):
 
 _LOGIN_TIMEOUT_S = 5
 _QUERY_TIMEOUT_S = 10
-_SETTINGS = "SET XACT_ABORT ON; SET LOCK_TIMEOUT 5000"
+_SETTINGS = "SET LOCK_TIMEOUT 5000"
 _NAMED = re.compile(r"%\((\w+)\)s")
 _NO_TABLE = "42S02"
 _NO_DATABASE = "(4060)"
@@ -91,25 +91,20 @@ class MssqlDatabase:
         self._connection: pyodbc.Connection | None = None
 
     @contextmanager
-    def transaction(self) -> Iterator[SqlCursor]:
+    def cursor(self) -> Iterator[SqlCursor]:
         with self._lock:
             try:
                 if self._connection is None:
-                    self._connection = pyodbc.connect(self._url, timeout=_LOGIN_TIMEOUT_S, autocommit=False)
+                    self._connection = pyodbc.connect(self._url, timeout=_LOGIN_TIMEOUT_S, autocommit=True)
                     self._connection.timeout = _QUERY_TIMEOUT_S
                     self._connection.execute(_SETTINGS).close()
-                    self._connection.commit()
-                with self._connection.cursor() as cursor:
+                with closing(self._connection.cursor()) as cursor:
                     yield _MssqlCursor(cursor)
-                self._connection.commit()
             except pyodbc.Error as error:
                 self.close()
                 if error.args and error.args[0] == _NO_TABLE:
                     raise NoTables from None
                 raise self._fault(error) from None
-            except BaseException:
-                self.close()  # rolls back
-                raise
 
     def close(self) -> None:
         connection, self._connection = self._connection, None

@@ -33,13 +33,12 @@ _SETTINGS: dict[str, Any] = {
 _LATER = "clock_timestamp() + make_interval(secs => %(lease_s)s)"
 _DIALECT = Dialect(
     create=(
-        "SELECT pg_advisory_xact_lock(hashtext('dstream_state'))",  # two hosts cannot create a table at the same time
+        # One transaction, because it is one message: two hosts cannot create a table at the same time.
         """
+        SELECT pg_advisory_xact_lock(hashtext('dstream_state'));
         CREATE TABLE IF NOT EXISTS dstream_state (
           stack text NOT NULL, task text NOT NULL, fence bigint NOT NULL, holder text NOT NULL,
-          expires timestamptz NOT NULL, document bytea, PRIMARY KEY (stack, task))
-        """,
-        """
+          expires timestamptz NOT NULL, document bytea, PRIMARY KEY (stack, task));
         CREATE TABLE IF NOT EXISTS dstream_state_history (
           stack text NOT NULL, task text NOT NULL, entry text NOT NULL, document bytea NOT NULL,
           PRIMARY KEY (stack, task, entry))
@@ -85,12 +84,12 @@ class PostgresDatabase:
         self._connection: psycopg.Connection[Any] | None = None
 
     @contextmanager
-    def transaction(self) -> Iterator[SqlCursor]:
+    def cursor(self) -> Iterator[SqlCursor]:
         with self._lock:
             try:
                 if self._connection is None or self._connection.closed:
-                    self._connection = psycopg.connect(**(_SETTINGS | self._settings))
-                with self._connection.transaction(), self._connection.cursor() as cursor:
+                    self._connection = psycopg.connect(**(_SETTINGS | self._settings), autocommit=True)
+                with self._connection.cursor() as cursor:
                     yield _PostgresCursor(cursor)
             except psycopg.errors.UndefinedTable:
                 raise NoTables from None

@@ -1,8 +1,9 @@
 """Stores checkpoints in a database: a row per task, with a fence that each new holder raises.
 
 A lease ends by the clock of the server. What keeps a late writer out is not the time but the fence: it is compared in
-the statement that changes the row. A connection is used by one thread at a time; the lease has its own, so that a slow
-write does not delay its renewal.
+the statement that changes a row. Every statement is a transaction of its own, so a host that is paused, or whose
+machine is gone, never leaves a row locked that its successor waits for. A connection is used by one thread at a time;
+the lease has its own, so that a slow write does not delay its renewal.
 """
 
 from __future__ import annotations
@@ -57,12 +58,11 @@ _FENCED = f"{_KEY} AND fence = %(fence)s"
 _LOAD = f"SELECT document FROM dstream_state {_KEY}"
 _SAVE = f"UPDATE dstream_state SET document = %(document)s {_FENCED}"
 _DELETE = f"UPDATE dstream_state SET document = NULL {_FENCED}"
-_CONFIRM = f"UPDATE dstream_state SET fence = fence {_FENCED}"
-"""Changes nothing, but locks the row until the transaction ends."""
+_CONFIRM = f"SELECT fence FROM dstream_state {_FENCED}"
 _KEEP = f"""
 INSERT INTO dstream_state_history (stack, task, entry, document)
-SELECT %(stack)s, %(task)s, %(entry)s, %(document)s
-WHERE NOT EXISTS (SELECT 1 FROM dstream_state_history {_KEY} AND entry = %(entry)s)
+SELECT stack, task, %(entry)s, %(document)s FROM dstream_state
+{_FENCED} AND NOT EXISTS (SELECT 1 FROM dstream_state_history {_KEY} AND entry = %(entry)s)
 """
 _HISTORY = f"SELECT document FROM dstream_state_history {_KEY}"
 _TASKS = "SELECT task FROM dstream_state WHERE stack = %(stack)s AND document IS NOT NULL"
@@ -89,8 +89,8 @@ class SqlDatabase(Protocol):
     @property
     def dialect(self) -> Dialect: ...
 
-    def transaction(self) -> AbstractContextManager[SqlCursor]:
-        """Commit what the body executes. Raises NoTables, and DStream's errors for those of the driver."""
+    def cursor(self) -> AbstractContextManager[SqlCursor]:
+        """A cursor in autocommit mode. Raises NoTables, and DStream's errors for those of the driver."""
 
     def close(self) -> None: ...
 
@@ -118,13 +118,15 @@ class SqlStore:
         return None if document is None else decode_state(document, source=self.place, hint=stored_hint(self._task))
 
     def save(self, state: StoredState, lease: Lease) -> None:
-        is_kept = self._pace.is_due
-        self._write(lease, _SAVE, state, is_kept=is_kept)
-        if is_kept:
+        self._write(lease, _SAVE, encode_state(state))
+        if self._pace.is_due:
+            self._keep(state, lease)
             self._pace.kept()
 
     def keep(self, state: StoredState, lease: Lease) -> None:
-        self._write(lease, _CONFIRM, state, is_kept=True)
+        if not self._rows(self._database, _CONFIRM, {"fence": int(lease.fence)}):
+            raise lost(self._task, self.holder())
+        self._keep(state, lease)
 
     def history(self) -> Sequence[StoredState]:
         return decoded(bytes(row[0]) for row in self._rows(self._database, _HISTORY))
@@ -132,7 +134,7 @@ class SqlStore:
     def remove(self, lease: Lease) -> bool:
         if self._document() is None:
             return False
-        self._write(lease, _DELETE, None, is_kept=False)
+        self._write(lease, _DELETE)
         return True
 
     def lease(self, since: datetime, command: str = "run") -> Lease:
@@ -144,10 +146,9 @@ class SqlStore:
 
     def acquire(self, holder: TaskLockHolder) -> str:
         values = {**self._key, "holder": msgspec.json.encode(holder).decode(), "lease_s": int(self._lease_s)}
-        with self._leasing.transaction() as cursor:
+        with self._leasing.cursor() as cursor:
             for statement in self._dialect.create:
                 cursor.execute(statement, {})
-        with self._leasing.transaction() as cursor:
             for statement in self._dialect.acquire:
                 cursor.execute(statement, values)
             rows = cursor.fetchall()
@@ -169,38 +170,39 @@ class SqlStore:
         rows = self._rows(self._database, _LOAD)
         return bytes(rows[0][0]) if rows and rows[0][0] is not None else None
 
-    def _rows(self, database: SqlDatabase, statement: str) -> Sequence[Any]:
+    def _rows(self, database: SqlDatabase, statement: str, more: Mapping[str, Any] | None = None) -> Sequence[Any]:
         try:
-            with database.transaction() as cursor:
-                cursor.execute(statement, self._key)
+            with database.cursor() as cursor:
+                cursor.execute(statement, {**self._key, **(more or {})})
                 return cursor.fetchall()
         except NoTables:
             return []
 
     def _changed(self, statement: str, fence: str) -> bool:
         values = {**self._key, "fence": int(fence), "lease_s": int(self._lease_s)}
-        with self._leasing.transaction() as cursor:
+        with self._leasing.cursor() as cursor:
             cursor.execute(statement, values)
             return cursor.rowcount == 1
 
-    def _write(self, lease: Lease, statement: str, state: StoredState | None, *, is_kept: bool) -> None:
-        """Change the row if the fence is still that of the lease, and keep the state, in one transaction. Raises
-        `state.lease_lost`."""
-        values = {**self._key, "fence": int(lease.fence), "document": None if state is None else encode_state(state)}
-        with self._database.transaction() as cursor:
-            cursor.execute(statement, values)
+    def _write(self, lease: Lease, statement: str, document: bytes | None = None) -> None:
+        """Change the row if the fence is still that of the lease. Raises `state.lease_lost`."""
+        with self._database.cursor() as cursor:
+            cursor.execute(statement, {**self._key, "fence": int(lease.fence), "document": document})
             if cursor.rowcount != 1:
                 raise lost(self._task, self.holder())
-            if is_kept and state is not None:
-                cursor.execute(_KEEP, {**values, "entry": entry_name(state)})
-                cursor.execute(self._dialect.prune, {**self._key, "most": self._pace.most})
+
+    def _keep(self, state: StoredState, lease: Lease) -> None:
+        entry = {"fence": int(lease.fence), "entry": entry_name(state), "document": encode_state(state)}
+        with self._database.cursor() as cursor:
+            cursor.execute(_KEEP, {**self._key, **entry})
+            cursor.execute(self._dialect.prune, {**self._key, "most": self._pace.most})
 
 
 def stored_in_database(database: SqlDatabase, stack: str) -> set[str]:
     """Return the names of the tasks that have a checkpoint, and close the connection."""
     with contextlib.closing(database):
         try:
-            with database.transaction() as cursor:
+            with database.cursor() as cursor:
                 cursor.execute(_TASKS, {"stack": file_name(stack)})
                 return {unquote(row[0]) for row in cursor.fetchall()}
         except NoTables:

@@ -1,6 +1,6 @@
 """What the latency of the state backend costs: the same stream with checkpoints in a file and in PostgreSQL.
 
-The server is real, behind a link that delays each answer; a save takes three of them. The rate is that of the run, from
+The server is real, behind a link that delays each answer; a save takes one of them. The rate is that of the run, from
 both providers ready to the last checkpoint stored.
 """
 
