@@ -13,7 +13,7 @@ import io
 import os
 import select
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from dstream.errors import SystemFault
 from dstream.shown import escaped, on_stream
@@ -45,6 +45,18 @@ def drop_unread_messages() -> None:
         sys.stderr.wait_at_most(_LOG_PATIENCE_S)
 
 
+def erase_above(stream: TextIO, rows: int) -> None:
+    """Move the cursor of a terminal up, and erase everything from there on.
+
+    Not part of any text, so that no text can do it: streams escape the sequence (ECMA-48: CUU, ED).
+    """
+    sequence = f"\r\x1b[{rows}A\x1b[J"
+    if isinstance(stream, _ShownStream):
+        stream.write_raw(sequence)
+    else:
+        stream.write(sequence)
+
+
 class _ShownStream(io.TextIOWrapper):
     """Writes text only; bytes, as click writes for completion, are decoded."""
 
@@ -52,6 +64,10 @@ class _ShownStream(io.TextIOWrapper):
         if isinstance(text, bytes):
             text = text.decode("utf-8", "backslashreplace")
         return super().write(on_stream(text))
+
+    def write_raw(self, sequence: str) -> None:
+        """Write a sequence of DStream's own."""
+        super().write(sequence)
 
     @property
     def buffer(self) -> Any:

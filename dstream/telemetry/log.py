@@ -84,6 +84,20 @@ class StructuredLog:
         return self._stream.lost if isinstance(self._stream, LossyStream) else 0
 
 
+def as_own_event(event: str, fields: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a provider's event like one of the host's, for people; its name identifies the provider."""
+    if event != "provider.log" or "stream" in fields:
+        return event, fields
+    own = {name: value for name, value in fields.items() if name not in ("message", "role", "provider")}
+    return fields["message"], own
+
+
+def event_text(event: str, fields: dict[str, Any]) -> str:
+    """Return the event and its fields as in a line of text, not escaped."""
+    event, fields = as_own_event(event, fields)
+    return " ".join([event, *(f"{name}={_text(value)}" for name, value in _flat(fields) if value is not None)])
+
+
 def _text_line(time: datetime, level: str, event: str, fields: dict[str, Any]) -> str:
     """A text of several lines, such as a traceback, is written below the line, indented."""
     flat = [(name, value) for name, value in _flat(fields) if value is not None]

@@ -89,11 +89,18 @@ HOST_METRICS = (
         lambda watch: watch.progress_now.restarts,
     ),
     HostMetric(
+        "dstream_throttled_seconds_total",
+        "counter",
+        "seconds",
+        "Time in the phase `throttled`.",
+        lambda watch: watch.throttled_s,
+    ),
+    HostMetric(
         "dstream_rows_in_flight",
         "gauge",
         "rows",
         "Rows relayed but not yet settled.",
-        lambda watch: watch.progress_now.rows_relayed - watch.progress_now.rows_settled,
+        lambda watch: watch.rows_in_flight,
     ),
     HostMetric(
         "dstream_checkpoints_in_flight",

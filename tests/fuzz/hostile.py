@@ -43,6 +43,7 @@ from dstream.cli.lifecycle.report import CommandReport
 from dstream.cli.options import Options
 from dstream.cli.render import show_errors
 from dstream.cli.view.answer import Answer
+from dstream.cli.view.live import live_view
 from dstream.cli.view.plan import painter
 from dstream.cli.view.progress import RunLog
 from dstream.cli.view.stream import StreamView
@@ -171,6 +172,7 @@ def _run(hostile: Hostile, folder: Path) -> None:
             assert all("time" in json.loads(line) for line in shown.getvalue().splitlines())
         harmless(render(watch).decode())
         hides_secrets(shown.getvalue() + render(watch).decode())
+        harmless("\n".join(live_view(watch, 80, 24)))
 
 
 def _errors(hostile: Hostile, folder: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 import click
 
 from dstream.cli.view.progress import RunLog
-from dstream.host import Events
+from dstream.telemetry.health import RunsWatch
 
 Address = tuple[str, int]
 
@@ -25,20 +25,18 @@ def address(context: click.Context, option: click.Parameter, value: str | None) 
 
 
 @contextlib.contextmanager
-def serving(where: Address | None, tasks: Sequence[str], log: RunLog) -> Iterator[Callable[[str], Events | None]]:
-    """Serve the metrics of these tasks; yield a function from task to event receiver. Raises ConfigError."""
+def serving(where: Address | None, runs: RunsWatch, log: RunLog) -> Iterator[None]:
+    """Serve the metrics of these runs. Raises ConfigError."""
     if where is None:
-        yield lambda task: None
+        yield
         return
     # Imported here because most runs do not need prometheus_client.
-    from dstream.telemetry.health import RunsWatch
     from dstream.telemetry.metrics_server import MetricsServer
 
-    runs = RunsWatch(tasks)
     server = MetricsServer(*where, runs)
     server.start()
     try:
         log.log("info", "metrics.listening", url=f"http://{server.address}/metrics")
-        yield runs.of
+        yield
     finally:
         server.close()

@@ -29,6 +29,7 @@ from dstream.config.model import ROLES
 from dstream.config.units import seconds
 from dstream.errors import DStreamError
 from dstream.host import Job, ProviderSpec, RestartPolicy, RunSummary, timestamp
+from dstream.telemetry.health import RunsWatch
 
 _UNLIMITED = 1 << 62
 _DRAINING = "Draining: delivering the rows already read, for at most 25 s."
@@ -90,6 +91,7 @@ class _Wanted:
     metavar="HOST:PORT",
     help="Serve /metrics (Prometheus), /healthz and /readyz on this address; port 0 picks a free port.",
 )
+@click.option("--plain", is_flag=True, help="On a terminal, write log lines only, without the live view.")
 @with_options
 def run(
     tasks: Sequence[str],
@@ -99,6 +101,7 @@ def run(
     fail_fast: bool,
     metrics: metrics_option.Address | None,
     to_stdout: str | None,
+    plain: bool,
     **wanted: Any,
 ) -> int:
     """Stream the rows of each TASK from its input to its output until stopped.
@@ -114,13 +117,19 @@ def run(
     project = load_project(options, only=None if all_tasks else tasks, roles=["input"] if to_stdout else ROLES)
     chosen = [task_of(project, name) for name in (project.tasks if all_tasks else dict.fromkeys(tasks))]
     streams.drop_unread_messages()
-    log = RunLog(sys.stderr, level=options.level, log_format=options.log_format or "text")
+    watched = RunsWatch(task.name for task in chosen)
+    log = RunLog(
+        sys.stderr,
+        level=options.level,
+        log_format=options.log_format or "text",
+        live=None if plain or to_stdout else watched,
+    )
     ends = []
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(stdout_spec()) if to_stdout else None
         jobs = [_job(project, task, _Wanted(**wanted), output) for task in chosen]
-        watch_of = stack.enter_context(metrics_option.serving(metrics, [job.task for job in jobs], log))
-        runs = TaskRuns(jobs, lambda task: log.of(task, watch_of(task)), fail_fast=fail_fast)
+        stack.enter_context(metrics_option.serving(metrics, watched, log))
+        runs = TaskRuns(jobs, lambda task: log.of(task, watched.of(task)), fail_fast=fail_fast)
         if output:
             when_unread(lambda: runs.stop(signal.SIGPIPE))
         reset = stack.enter_context(AuditedChange(project, "run --reset", [task.name for task in chosen]))

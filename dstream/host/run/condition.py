@@ -1,6 +1,6 @@
 """The condition of a run: one phase and its reason. Pure.
 
-The log, the progress line, `status`, /readyz, the metrics and `--json` all show this value, and nothing else decides.
+The log, the live view, `status`, /readyz, the metrics and `--json` all show this value, and nothing else decides.
 """
 
 from __future__ import annotations

@@ -56,6 +56,7 @@ def test_every_host_metric_has_the_value_of_the_run() -> None:
         "dstream_bytes_relayed_total": 4096,
         "dstream_checkpoints_stored_total": 7,
         "dstream_restarts_total": 1,
+        "dstream_throttled_seconds_total": 0,
         "dstream_rows_in_flight": 20,
         "dstream_checkpoints_in_flight": 2,
         "dstream_lag_seconds": 1.5,

@@ -24,14 +24,13 @@ from dstream.cli.commands.state import show as show_state
 from dstream.cli.lifecycle.log import LifecycleLog
 from dstream.cli.render import show_errors
 from dstream.cli.view.answer import Answer
+from dstream.cli.view.live import live_view
 from dstream.cli.view.plan import painter, plan_view, result_line
-from dstream.cli.view.progress import progress_line
 from dstream.cli.view.question import question
 from dstream.cli.view.status import status_view
 from dstream.cli.view.stream import StreamView
-from dstream.cli.view.words import cut
 from dstream.errors import ConfigError, ConfigErrors, DStreamError, SourceLocation
-from dstream.host import Condition, LifecycleOutcome, Progress
+from dstream.host import LifecycleOutcome
 from dstream.host.provider.describe import Introduction
 from dstream.kit import CheckResult, ConformanceReport
 from dstream.kit.checks import CHECKS
@@ -40,6 +39,8 @@ from dstream.protocol.lifecycle import ListedResource
 from dstream.protocol.messages import Diagnostic, Difference, Hello, Operation, Resource
 from dstream.state import FileStore, StoredState
 from dstream.telemetry import StructuredLog
+from dstream.telemetry.health import RunsWatch
+from tests.watched import SITUATIONS
 
 FOLDER = Path(__file__).parent
 COLUMNS = (80, 160)
@@ -147,10 +148,6 @@ DRIFTED = answer(
     resource("Topic", "events", "same"),
     figures=FIGURES,
 )
-LOST = Progress(rows_relayed=20, rows_settled=10, condition=Condition("reconnecting", LIVE["reason"]), lag_ms=12_345)
-STREAMING = Progress(
-    rows_relayed=7_919, rows_settled=7_907, condition=Condition("streaming", is_ready=True), lag_ms=400
-)
 
 
 def run(columns: int) -> str:
@@ -162,8 +159,11 @@ def run(columns: int) -> str:
     )
     events.log("warning", "run.reconnecting", task="orders", reason=LIVE["reason"], attempt=2, retry_s=1.5)
     events.log("info", "run.finished", task="orders", rows=1, rows_s=122, rejected=0, checkpoints=1, drained=True)
-    lines = [progress_line([STREAMING], 336.4), progress_line([LOST], 0), progress_line([STREAMING, LOST], 336.4)]
-    return log.getvalue() + "\n" + "\n".join(cut(line, columns) for line in lines) + "\n"
+    return log.getvalue()
+
+
+def live(make: Callable[[], RunsWatch]) -> Callable[[int], str]:
+    return lambda columns: "\n".join(live_view(make(), columns, 24)) + "\n"
 
 
 HCL = "\n".join(
@@ -224,6 +224,7 @@ SCREENS: Mapping[str, Callable[[int], str]] = {
     "status": status(answer(CHANGED[-1], figures=FIGURES), StreamView(STORED, None, NOW)),
     "status-drift": status(DRIFTED, StreamView(STORED, LIVE, NOW)),
     "run": run,
+    **{f"run-{name}": live(make) for name, make in SITUATIONS.items()},
     "doctor": doctor,
     "provider-list": provider_list,
     "provider-test": provider_test,
