@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from dstream.garbage_collection import collect_rarely
 from tests.running import DStream, Sandbox
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +28,10 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
 # The Pulumi CLI is a Go program that runs for half a second: with fewer garbage collections, each start takes 0.03 CPU
 # seconds less (go.dev/doc/gc-guide).
 os.environ.setdefault("GOGC", "400")
+
+
+# Collecting 7,000 tests makes a million objects, none of them garbage.
+collect_rarely()
 
 
 def _forbid_forks(event: str, _: tuple[object, ...]) -> None:
@@ -49,6 +55,11 @@ _PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("ci", derandomize=True, **_PATIENT)
 settings.register_profile("local", **_PATIENT)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "local"))
+
+
+def pytest_collection_finish() -> None:
+    """Leave the tests and all that they import out of the searches for garbage while they run."""
+    gc.freeze()
 
 
 def pytest_xdist_auto_num_workers() -> int:
