@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dstream.kit import dead_letter_checks as dead_letters
 from dstream.kit import input_checks as inputs
 from dstream.kit import lifecycle_checks as lifecycle
 from dstream.kit import output_checks as outputs
@@ -23,6 +24,8 @@ class Check:
     """The heading in docs/reference/protocol.md that states the rule."""
     role: Role | None = None
     """None: all roles."""
+    capability: str = ""
+    """Only for providers with this capability."""
     infrastructure: bool | None = None
     """True: only for providers with infrastructure, on request; it is created and deleted. False: only for providers
     without it."""
@@ -42,6 +45,7 @@ _HELLO = ("sends_hello_first",)
 _PLANS = (*_HELLO, "plans_without_changing_anything")
 _LIFECYCLE = "Lifecycle commands"
 _PROVIDER = "Transform providers"
+_DEAD_LETTERS: tuple[str, Role, str] = ("Dead letters", "output", "dead_letters")
 
 CHECKS: tuple[Check, ...] = (
     Check(both.sends_hello_first, "Startup", needs=()),
@@ -72,6 +76,9 @@ CHECKS: tuple[Check, ...] = (
     Check(outputs.handles_a_large_row, "Errors", "output"),
     Check(outputs.drains_on_stop, "Shutdown", "output"),
     Check(outputs.acknowledges_only_checkpointed_rows, "Shutdown", "output"),
+    Check(dead_letters.lists_its_dead_letters, *_DEAD_LETTERS, needs=_HELLO),
+    Check(dead_letters.shows_a_dead_letter, *_DEAD_LETTERS, needs=(*_HELLO, "lists_its_dead_letters")),
+    Check(dead_letters.refuses_changed_dead_letters, *_DEAD_LETTERS, needs=_HELLO),
     Check(transforms.passes_checkpoints_on, _PROVIDER, "transform"),
     Check(transforms.counts_its_rows, _PROVIDER, "transform"),
     Check(transforms.ends_after_stop, _PROVIDER, "transform"),

@@ -23,6 +23,7 @@ from dstream.host.provider.process import ProviderProcess
 from dstream.host.provider.spec import ProviderSpec
 from dstream.kit.limits import CheckLimits
 from dstream.protocol import CONTROL_PREFIX, DEFAULT_MAX_LINE, MAX_CHECKPOINT_LINE, MAX_CONTROL_LINE, PROTOCOL_VERSION
+from dstream.protocol.dead_letters import DeadLetter, DeadLettersDone, decode_dead_letter
 from dstream.protocol.lifecycle import LifecycleCommand, LifecycleName, LifecycleResult, decode_result
 from dstream.protocol.messages import (
     UNREADABLE,
@@ -80,6 +81,8 @@ class Transcript:
     result: LifecycleResult | None = None
     """The last line of a lifecycle command."""
     said: list[ReceivedLine] = field(default_factory=list)
+    dead_letters: list[DeadLetter | DeadLettersDone] = field(default_factory=list)
+    """The answer to a command about dead letters."""
     rows: list[bytes] = field(default_factory=list)
     """The first rows; `row_count` counts all."""
     row_count: int = 0
@@ -260,10 +263,14 @@ class Dialogue:
             record.result = result
         elif record.status is None and (status := decode_status(line)):
             record.status = status
-        elif self._role != "output" and record.status is not None and line.startswith(b"{"):
+        elif line.startswith(b"{") and self._may_write_rows():
             self._heard_row(line)
         else:
             record.faults.append(Fault("stray", f"unexpected text on stdout: {_quote(line)}"))
+
+    def _may_write_rows(self) -> bool:
+        """Inputs and transforms while they run; an output after a dead letter that it shows."""
+        return bool(self.record.dead_letters) if self._role == "output" else self.record.status is not None
 
     def _heard_control(self, line: bytes) -> None:
         record = self.record
@@ -272,6 +279,9 @@ class Dialogue:
             record.faults.append(Fault("framing", f"a control line of {len(line):,} bytes; the limit is {limit:,}"))
             return
         try:
+            if (answer := decode_dead_letter(line)) is not None:
+                record.dead_letters.append(answer)
+                return
             message = decode_control(line)
         except BadLine as error:
             record.faults.append(Fault("framing", f"{error}: {_quote(line)}"))

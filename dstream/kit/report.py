@@ -79,6 +79,8 @@ def _applies(check: Check, subject: Subject) -> bool:
     role = subject.hello.role if subject.hello is not None else subject.role
     if check.role not in (None, role):
         return False
+    if check.capability and check.capability not in subject.capabilities:
+        return False
     if check.infrastructure is None:
         return True
     has_some = "infrastructure" in subject.capabilities

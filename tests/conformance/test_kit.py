@@ -68,6 +68,11 @@ FAULTS: dict[str, dict[str, str]] = {
     },
     "counts_rows_in": {"counts_its_rows": "checkpoint 1 has n = 3, but 2 rows arrived before it"},
     "exits_without_end": {"ends_after_stop": "it exited without an end line"},
+    "counts_no_dead_letters": {"lists_its_dead_letters": "it lists 2 letters, but its count is 0"},
+    "shows_no_row": {"shows_a_dead_letter": "show of letter 1 writes 0 rows, not 1"},
+    "ignores_changed_dead_letters": {
+        "refuses_changed_dead_letters": "show of a letter that does not exist is not answered with an error; it exited with 0",
+    },
     "outputs_its_password": {"does_not_leak_secrets": "it wrote a secret to stdout"},
 }  # fmt: skip
 
@@ -86,6 +91,7 @@ def test_a_broken_provider_fails_only_the_expected_checks(script: str) -> None:
     [
         ("good_input", ["describes_its_config", "honors_once", "sends_heartbeats"]),
         ("good_output", ["describes_its_config", "rejects_an_invalid_config", "sends_heartbeats"]),
+        ("good_dead_letters", ["describes_its_config", "rejects_an_invalid_config", "sends_heartbeats"]),
         ("good_transform", ["describes_its_config", "rejects_an_invalid_config", "sends_heartbeats"]),
         ("good_infrastructure", ["describes_its_config", "rejects_an_invalid_config", "sends_heartbeats"]),
     ],

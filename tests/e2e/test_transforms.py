@@ -140,7 +140,7 @@ def test_validate_and_list_show_the_transforms(tmp_path: Path) -> None:
     assert json.loads(dstream("list", "--json").stdout)["tasks"][0]["transforms"] == ["filter", "rename"]
 
 
-def test_validate_and_list_show_a_transform_provider(tmp_path: Path) -> None:
+def test_validate_list_and_run_show_a_transform_provider(tmp_path: Path) -> None:
     dstream = DStream(tmp_path)
     middle = FILE_OUTPUT.with_name("uneven_transform.py")
     text = COUNT % ("data.value > 20", FILE_OUTPUT)
@@ -149,6 +149,8 @@ def test_validate_and_list_show_a_transform_provider(tmp_path: Path) -> None:
     assert f'task "count" transforms rows: {middle}, filter, rename' in dstream("validate").stdout
     assert f"counter → {middle} → filter, rename → {FILE_OUTPUT}" in dstream("list").stdout
     assert json.loads(dstream("list", "--json").stdout)["tasks"][0]["transform"] == str(middle)
+    ended = json.loads(dstream("run", "count", "--max-rows", "3", "--json").stdout)
+    assert (ended["input"], ended["transform"], ended["output"]) == ("counter", str(middle), str(FILE_OUTPUT))
 
 
 OLD_OUTPUT = """#!/bin/sh

@@ -193,7 +193,15 @@ def _show_json(ends: Sequence[Ended], *, several: bool) -> None:
 
 def _document(ended: Ended) -> dict[str, Any]:
     outcome = ended.outcome
-    document: dict[str, Any] = {"task": ended.job.task, "run_id": ended.job.run_id, "exit_code": ended.exit_code}
+    job = ended.job
+    document: dict[str, Any] = {
+        "task": job.task,
+        "run_id": job.run_id,
+        "input": job.input.label,
+        "transform": job.transform.label if job.transform else None,
+        "output": job.output.label,
+        "exit_code": ended.exit_code,
+    }
     if isinstance(outcome, DStreamError):
         return {
             **document,

@@ -147,6 +147,7 @@ class _Run:
             "since": timestamp(progress.condition.since or self._started_at),
             "ready": progress.condition.is_ready,
             "input": job.input.label,
+            "transform": job.transform.label if job.transform else None,
             "output": job.output.label,
             "rows": progress.rows_settled,
             "rows_rejected": progress.rows_rejected,

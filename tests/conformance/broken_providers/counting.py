@@ -215,3 +215,39 @@ class Transform(Output):
 
     def end(self):
         say({"dstream": "end", "seq": self.seq})
+
+
+class DeadLetters(Output):
+    """Keeps two dead letters, which are never replayed or purged."""
+
+    capabilities = ("ack", "drain", "dead_letters")
+    letters = ("a", "b")
+
+    def lifecycle(self, line_1):
+        if line_1["command"] != "dead_letters":
+            super().lifecycle(line_1)
+        asked = line_1["dead_letters"]
+        chosen = asked["letters"]
+        if chosen is not None and any(self.letters[each["index"] - 1 :][:1] != (each["id"],) for each in chosen):
+            self.refuse_changed()
+        shown = range(1, len(self.letters) + 1) if chosen is None else [each["index"] for each in chosen]
+        for index in shown:
+            self.letter(index)
+        if asked["action"] == "show":
+            self.show()
+        self.done(len(shown))
+        sys.exit(0)
+
+    def letter(self, index):
+        say({"dstream": "dead_letter", "index": index, "id": self.letters[index - 1], "reason": "refused"})
+
+    def show(self):
+        say({"data": {}, "metadata": {}})
+
+    def done(self, count):
+        say({"dstream": "dead_letters", "count": count})
+
+    def refuse_changed(self):
+        error = {"code": "deadletter.changed", "kind": "refused", "message": "the dead letters have changed"}
+        say({"dstream": "error", **error})
+        sys.exit(1)

@@ -1,0 +1,5 @@
+"""Conforms to the protocol."""
+
+from counting import DeadLetters
+
+DeadLetters().run()
