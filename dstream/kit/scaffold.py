@@ -11,7 +11,7 @@ from typing import Literal
 
 from dstream.errors import ConfigError, of_os_error
 
-Kind = Literal["input", "output", "infrastructure"]
+Kind = Literal["input", "transform", "output", "infrastructure"]
 """"infrastructure": an output with infrastructure."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
@@ -51,7 +51,7 @@ def scaffold(parent: Path, name: str, kind: Kind) -> Path:
         "name": module,
         "distribution": f"dstream-{name.replace('_', '-')}",
         "class_name": "".join(word.capitalize() for word in module.split("_")),
-        "role": "input" if kind == "input" else "output",
+        "role": "output" if kind == "infrastructure" else kind,
         "commands": _commands(module, kind),
     }
     if folder.exists():

@@ -21,7 +21,7 @@ def dstream(tmp_path: Path) -> DStream:
     return DStream(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["input", "output", "infrastructure"])
+@pytest.mark.parametrize("kind", ["input", "transform", "output", "infrastructure"])
 def test_a_new_provider_runs_unchanged_and_passes_its_own_test(kind: str, dstream: DStream, tmp_path: Path) -> None:
     made = dstream("provider", "new", "tide-tables", "--kind", kind)
     assert made.returncode == 0, made.stderr
@@ -36,7 +36,9 @@ def test_a_new_provider_runs_unchanged_and_passes_its_own_test(kind: str, dstrea
     flags = ("--max-rows", "3") if kind == "input" else ()
     ran = project("run", "tide_tables", *flags)
     assert ran.returncode == 0, ran.stderr
-    if kind != "input":
+    if kind == "transform":
+        assert ran.stderr.count('"source":"tide_tables"') == 20
+    elif kind != "input":
         written = folder / ("rows.jsonl" if kind == "output" else "tide_tables.rows.jsonl")
         rows = [json.loads(line)["data"] for line in written.read_text().splitlines()]
         assert rows == [{"value": number} for number in range(1, 21)]
@@ -53,7 +55,7 @@ def test_a_new_provider_runs_unchanged_and_passes_its_own_test(kind: str, dstrea
     document = json.loads(shown.stdout)
     assert (document["name"], document["role"], document["version"]) == (
         "tide_tables",
-        "input" if kind == "input" else "output",
+        "output" if kind == "infrastructure" else kind,
         "0.1.0",
     )
     if kind == "infrastructure":
