@@ -13,6 +13,7 @@ from importlib import metadata
 import msgspec
 
 from dstream.cli.project import infrastructure_of, spec_of
+from dstream.cli.view.words import plural
 from dstream.config import Project, ProviderBlock, Task
 from dstream.errors import ConfigErrors, DStreamError
 from dstream.host.provider.describe import Introduction
@@ -22,7 +23,7 @@ from dstream.host.provider.secret_settings import secret_values
 from dstream.plugins import BUILT_IN
 from dstream.protocol.messages import Command, Finding, Mark, RunOptions
 from dstream.redact import Redactor
-from dstream.state import open_store
+from dstream.state import open_store, stored_tasks
 
 _ANSWER_S = 30.0
 
@@ -45,7 +46,13 @@ def engine(*, is_needed: bool) -> Iterator[Finding]:
 
 
 def state_folder(project: Project) -> Finding:
-    """Check that checkpoints can be written, without creating the folder."""
+    """Check that checkpoints can be written, without creating the folder; of a network backend, that it responds."""
+    if project.state.backend != "file":
+        try:
+            count = len(stored_tasks(project.state))
+        except DStreamError as error:
+            return Finding("failure", "state backend", error.message, error.hint)
+        return Finding("ok", "state backend", f"{project.state.backend}, with {plural(count, 'checkpoint')}")
     folder = project.state.folder
     existing = next(each for each in (folder, *folder.parents) if each.exists())
     try:

@@ -51,20 +51,29 @@ class Condition:
 
 
 def condition_of(
-    stage: Stage, reason: str, reported: Mapping[Role, Phase], names: Mapping[Role, str], *, is_blocked: bool
+    stage: Stage,
+    reason: str,
+    reported: Mapping[Role, Phase],
+    names: Mapping[Role, str],
+    *,
+    is_blocked: bool,
+    is_unproven: bool = False,
 ) -> Condition:
-    """Return the condition, without its time. `reason`: of the stage. `is_blocked`: the output takes no rows."""
+    """Return the condition, without its time. `reason`: of the stage. `is_blocked`: the output takes no rows.
+    `is_unproven`: none are sent to it, because another host could have taken the lease."""
     if stage not in ("streaming", "draining"):
         return Condition(stage, reason, is_ready=stage == "standby")
-    trouble, why = _trouble(reported, names, is_blocked=is_blocked)
+    trouble, why = _trouble(reported, names, is_blocked=is_blocked, is_unproven=is_unproven)
     phase = trouble if stage == "streaming" else stage
     return Condition(phase, why, is_ready=phase in _READY and trouble != "reconnecting")
 
 
 def _trouble(
-    reported: Mapping[Role, Phase], names: Mapping[Role, str], *, is_blocked: bool
+    reported: Mapping[Role, Phase], names: Mapping[Role, str], *, is_blocked: bool, is_unproven: bool
 ) -> tuple[Literal["streaming", "throttled", "reconnecting"], str]:
     """Return the worse of the two providers' phases; a dead destination also explains why the output takes no rows."""
+    if is_unproven:
+        return "reconnecting", "the state backend does not renew the lease"
     kinds: tuple[Literal["reconnecting", "throttled"], ...] = ("reconnecting", "throttled")
     for kind in kinds:
         of_kind: list[Role] = [role for role, each in reported.items() if each.phase == kind]
@@ -89,7 +98,7 @@ class ConditionTracker:
         self._reason = ""
         self._names: dict[Role, str] = {}
         self._reported: dict[Role, Phase] = {}
-        self._is_blocked = False
+        self._is_blocked = self._is_unproven = False
         self.current = Condition(since=now())
 
     def enter(self, stage: Stage, reason: str = "") -> None:
@@ -112,12 +121,19 @@ class ConditionTracker:
             self._reported[role] = phase
             self._update()
 
-    def blocked(self, is_blocked: bool) -> None:
+    def blocked(self, is_blocked: bool, *, is_unproven: bool) -> None:
         with self._lock:
-            self._is_blocked = is_blocked
+            self._is_blocked, self._is_unproven = is_blocked, is_unproven
             self._update()
 
     def _update(self) -> None:
-        new = condition_of(self._stage, self._reason, self._reported, self._names, is_blocked=self._is_blocked)
+        new = condition_of(
+            self._stage,
+            self._reason,
+            self._reported,
+            self._names,
+            is_blocked=self._is_blocked,
+            is_unproven=self._is_unproven,
+        )
         since = self.current.since if new.phase == self.current.phase else self._now()
         self.current = Condition(new.phase, new.reason, since, new.is_ready)

@@ -58,9 +58,9 @@ class RunReport:
         self._tracker.enter(stage, self._redactor.text(reason))
         self.progress(replace(self._last, condition=self.condition))
 
-    def blocked(self, is_blocked: bool) -> None:
-        """The output has taken no rows for a while, or takes them again."""
-        self._tracker.blocked(is_blocked)
+    def blocked(self, is_blocked: bool, *, is_unproven: bool = False) -> None:
+        """The output has taken no rows for a while, or takes them again. `is_unproven`: the lease is not proven."""
+        self._tracker.blocked(is_blocked, is_unproven=is_unproven)
 
     def cannot_read(self, oldest_read_s: float | None) -> None:
         """The providers are gone: the lag grows until new ones report it."""

@@ -41,6 +41,7 @@ class Streaming:
         self._clock = context.clock
         self._limits = context.limits
         self._check_lease = context.check_lease
+        self._may_pass_on = context.may_pass_on
         self._pair = pair
         self._checkpoints = checkpoints
         self._mailbox = mailbox
@@ -187,7 +188,8 @@ class Streaming:
         return side.is_gone(now)
 
     def _tell(self, now: float) -> None:
-        self._report.blocked(self._pair.last_relay.blocked_s(now) >= BLOCKED_S)
+        is_blocked = self._pair.last_relay.blocked_s(now) >= BLOCKED_S
+        self._report.blocked(is_blocked, is_unproven=not self._may_pass_on())
         progress = self._report.tick(self.progress)
         if progress is None:
             return

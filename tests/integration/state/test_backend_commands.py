@@ -54,6 +54,8 @@ def test_a_folder_moves_to_a_network_backend_and_the_commands_work_there(
     assert before["stored_at"] in dstream("list").stdout
     assert json.loads(dstream("state", "history", "count", "--json").stdout)["checkpoints"]
 
+    assert f"{backend}, with 1 checkpoint" in dstream("doctor").stdout
+
     assert dstream("state", "rm", "count", "--yes").returncode == 0
     assert checkpoint() is None
     assert dstream("state", "rollback", "count", "--yes").returncode == 0

@@ -68,7 +68,7 @@ def test_rows_stop_while_the_lease_cannot_be_proven_and_go_on_after_the_outage(
     events.wait_for_progress(lambda progress: progress.checkpoints_stored > 2)
     link.away(True)
     events.wait_for("state.unavailable")
-    events.wait_for_progress(lambda progress: progress.condition.phase == "throttled")
+    events.wait_for_progress(lambda progress: progress.condition.reason == "the state backend does not renew the lease")
     link.away(False)
     before = events.last_progress.rows_settled
     events.wait_for_progress(lambda progress: progress.rows_settled > before + 500)

@@ -47,6 +47,12 @@ def test_a_lost_connection_explains_why_the_output_takes_no_rows() -> None:
     assert condition(is_blocked=True, output=LOST).phase == "reconnecting"
 
 
+def test_a_lease_that_is_not_proven_explains_why_no_rows_flow() -> None:
+    found = condition_of("streaming", "", {}, NAMES, is_blocked=True, is_unproven=True)
+    assert found == Condition("reconnecting", "the state backend does not renew the lease")
+    assert condition_of("standby", "held by x", {}, NAMES, is_blocked=False).is_ready
+
+
 def test_draining_names_what_delays_it() -> None:
     assert condition("draining") == Condition("draining", is_ready=True)
     assert condition("draining", output=LOST) == Condition("draining", "output servicebus: db1: connection refused")
