@@ -1,4 +1,4 @@
-"""Serves /metrics, /healthz and /readyz over HTTP, on the given address only.
+"""Serves the page, /metrics, /healthz and /readyz over HTTP, on the given address only. Read-only.
 
 One thread accepts connections, and each request has its own; none touches a row. All end with the process. At a
 loopback address, only requests to a loopback host are answered: otherwise a page in a browser on the machine could read
@@ -21,6 +21,7 @@ from typing import Any
 from dstream.errors import ConfigError
 from dstream.telemetry.health import RunsWatch
 from dstream.telemetry.metrics import CONTENT_TYPE, render
+from dstream.telemetry.page import page, page_figures, page_headers
 
 _PATIENCE_S = 5.0
 """From the connection to the end of the response."""
@@ -110,6 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
+        for name, value in page_headers().items():
+            self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
@@ -120,6 +123,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.server.is_answered(self.headers.get("Host")):
             return HTTPStatus.FORBIDDEN, "text/plain; charset=utf-8", b"not this host; use the address of --metrics\n"
         path = self.path.partition("?")[0]
+        if path == "/":
+            return HTTPStatus.OK, "text/html; charset=utf-8", page()
+        if path == "/figures.json":
+            return HTTPStatus.OK, "application/json", page_figures(self.server.runs)
         if path == "/metrics":
             return HTTPStatus.OK, CONTENT_TYPE, render(self.server.runs)
         if path == "/healthz":
@@ -128,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
             readiness = self.server.runs.readiness()
             status = HTTPStatus.OK if readiness.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
             return status, "application/json", json.dumps(readiness.document()).encode() + b"\n"
-        return HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"not found; use /metrics, /healthz or /readyz\n"
+        return HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"not found; use /, /metrics, /healthz or /readyz\n"
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002  # http.server's own signature
         """Log nothing: probes arrive every few seconds and would drown the run's log."""

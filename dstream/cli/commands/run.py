@@ -89,7 +89,7 @@ class _Wanted:
     "--metrics",
     callback=metrics_option.address,
     metavar="HOST:PORT",
-    help="Serve /metrics (Prometheus), /healthz and /readyz on this address; port 0 picks a free port.",
+    help="Serve a page with live figures, /metrics (Prometheus), /healthz and /readyz here; port 0 picks a free port.",
 )
 @click.option("--plain", is_flag=True, help="On a terminal, write log lines only, without the live view.")
 @with_options

@@ -19,6 +19,8 @@ from dstream.telemetry.health import RunsWatch
 from dstream.telemetry.log import as_own_event
 
 _REDRAW_S = 1.0
+_MOST_REDRAWS = 10
+"""After log lines, until the figures are drawn again: a flood of lines must not draw the view with each."""
 _COLUMNS = 80
 _ROWS = 24
 
@@ -41,6 +43,7 @@ class RunLog:
         self._lock = threading.Lock()
         self._drawn: list[str] = []
         self._drawn_s = 0.0
+        self._redraws = 0
         self._phases: dict[str, str] = {}
 
     def of(self, task: str, watch: Events | None = None) -> TaskLog:
@@ -55,7 +58,9 @@ class RunLog:
         with self._lock:
             drawn = self._erase()
             self._log.log(level, event, **fields)
-            self._draw(drawn)
+            self._redraws += 1
+            if self._redraws <= _MOST_REDRAWS:
+                self._draw(drawn)
 
     def progress(self, task: str, progress: Progress) -> None:
         """Redraw the live view, at most once per second while no phase changes."""
@@ -66,6 +71,7 @@ class RunLog:
             if self._phases.get(task) == phase and now_s - self._drawn_s < _REDRAW_S:
                 return
             self._phases[task], self._drawn_s = phase, now_s
+            self._redraws = 0
             self._erase()
             self._draw(live_view(self._live, self.columns(), self._rows()))
 
