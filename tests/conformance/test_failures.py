@@ -225,6 +225,8 @@ def test_an_input_blocked_by_a_slow_output_is_not_reported_as_silent(
             silence_s=0.3,
         )
     )
+    running.events.wait_for("run.started")
+    running.events.wait_for_progress(lambda progress: progress.rows_relayed > 0)
     deadline = Deadline(1.0)
     running.events.wait_for_progress(lambda _: deadline.is_over)
     assert not running.events.named("run.failed")
