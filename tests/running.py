@@ -177,8 +177,8 @@ class DStream:
         return run_dstream(arguments, self.cwd, self.env, timeout_s)
 
     @contextlib.contextmanager
-    def running(self, *arguments: str | Path) -> Iterator[RunningCommand]:
-        """Run it in the background; kill it at the end if it is still running."""
+    def running(self, *arguments: str | Path, new_session: bool = False) -> Iterator[RunningCommand]:
+        """Run it in the background; kill it at the end if it is still running. `new_session`: without a terminal."""
         log = self.cwd / f"dstream-{time.monotonic_ns()}.log"
         with log.open("wb") as stderr:
             process = subprocess.Popen(
@@ -188,6 +188,7 @@ class DStream:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
+                start_new_session=new_session,
             )
         command = RunningCommand(process, log)
         try:

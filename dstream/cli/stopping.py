@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import signal
 import threading
@@ -12,15 +13,26 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
-def stopped_by_signals(stop: Callable[[int], None], say: Callable[[str], None], first: str) -> Iterator[None]:
+def stopped_by_signals(
+    stop: Callable[[int], None],
+    say: Callable[[str], None],
+    first: str,
+    on_hangup: Callable[[], None] | None = None,
+) -> Iterator[None]:
     """Call `stop` with each signal, then `say` with a line for the user. `first`: what the first signal starts.
 
     `stop` runs in the signal handler, so it must not take a lock. `say` may: it runs on a thread of its own. A signal
-    that was ignored at the start, as SIGHUP is under nohup, stays ignored.
+    that was ignored at the start, as SIGHUP is under nohup, stays ignored. `on_hangup` is called with SIGHUP
+    instead, in the signal handler as well, if this process has no terminal that could hang up.
     """
     caught: queue.SimpleQueue[int] = queue.SimpleQueue()  # its put is reentrant
 
+    reacts = on_hangup if on_hangup is not None and not _has_terminal() else None
+
     def on_signal(number: int, _: object) -> None:
+        if number == signal.SIGHUP and reacts is not None:
+            reacts()
+            return
         stop(number)
         caught.put(number)
 
@@ -37,6 +49,15 @@ def stopped_by_signals(stop: Callable[[int], None], say: Callable[[str], None], 
             signal.signal(number, handler)
         caught.put(0)
         speaker.join()
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a controlling terminal, whose end the kernel or a shell reports with SIGHUP (tty(4))."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _speak(caught: queue.SimpleQueue[int], say: Callable[[str], None], first: str) -> None:

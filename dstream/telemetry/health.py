@@ -9,7 +9,7 @@ The metrics, the live view and the page all read their figures here, so they can
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -148,6 +148,16 @@ class RunsWatch:
 
     def of(self, task: str) -> TaskWatch:
         return self.tasks[task]
+
+    def begin(self, task: str) -> TaskWatch:
+        """Return a new watch for the task's next run, whose figures start at 0."""
+        watch = TaskWatch(self.clock)
+        self.tasks = {**self.tasks, task: watch}
+        return watch
+
+    def keep(self, tasks: Collection[str]) -> None:
+        """Forget the tasks that are not among these."""
+        self.tasks = {task: watch for task, watch in self.tasks.items() if task in tasks}
 
     def readiness(self) -> Readiness:
         return Readiness({task: watch.condition for task, watch in self.tasks.items()})

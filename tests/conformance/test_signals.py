@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -30,13 +31,18 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def streaming(place: Place, *prefix: str) -> subprocess.Popen[str]:
+def streaming(place: Place, *prefix: str, stdin: int | None = None) -> subprocess.Popen[str]:
     """Start `dstream run` from counter to console, and return when a checkpoint is stored."""
     place.task(output="console")
     hcl = place.folder / "dstream.hcl"
     hcl.write_text(hcl.read_text().replace("      count = 5\n", ""))
     process = subprocess.Popen(
-        [*prefix, *COMMAND, "run", "t"], cwd=place.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*prefix, *COMMAND, "run", "t"],
+        cwd=place.folder,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     wait_until(lambda: list(place.folder.glob(".dstream/state/*/t.json")), "a checkpoint")
     return process
@@ -51,15 +57,22 @@ def hanging(place: Place, role: str, capabilities: str, hangs_at: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_run_drains_on_the_first_signal_and_says_what_a_second_one_does(number: signal.Signals, place: Place) -> None:
     code, _, stderr = ended(streaming(place), number)
     assert code == 0, stderr
     assert "drained=true" in stderr
-    assert (
-        f"Draining: delivering the rows already read, for at most 25 s. {AGAIN.get(number, AGAIN[signal.SIGTERM])}"
-        in stderr
-    )
+    assert f"Draining: delivering the rows already read, for at most 25 s. {AGAIN[number]}" in stderr
+
+
+def test_a_run_drains_when_its_terminal_hangs_up(place: Place) -> None:
+    leader, follower = os.openpty()
+    process = streaming(place, "setsid", "--ctty", stdin=follower)
+    code, _, stderr = ended(process, signal.SIGHUP)
+    os.close(leader)
+    os.close(follower)
+    assert code == 0, stderr
+    assert f"Draining: delivering the rows already read, for at most 25 s. {AGAIN[signal.SIGTERM]}" in stderr
 
 
 def test_a_run_under_nohup_outlives_its_terminal(place: Place) -> None:

@@ -19,12 +19,14 @@ from dstream.cli.audited import AuditedChange
 from dstream.cli.commands import metrics_option
 from dstream.cli.commands.stdout_output import stdout_spec, when_unread
 from dstream.cli.commands.task_runs import Ended, TaskRuns
+from dstream.cli.commands.validate import checked_by_providers
 from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import infrastructure_of, load_project, output_spec_of, spec_of, task_of
 from dstream.cli.stopping import stopped_by_signals
 from dstream.cli.view.progress import RunLog
-from dstream.config import Project, Task
+from dstream.config import Project, Role, Task
+from dstream.config.blocks.complaints import Complaints
 from dstream.config.model import ROLES
 from dstream.config.units import seconds
 from dstream.errors import DStreamError
@@ -54,6 +56,11 @@ class _Wanted:
     duration: float | None
     max_rows: int | None
     no_restart: bool
+
+    @property
+    def are_for_one_run(self) -> bool:
+        """Whether they say where a run begins or ends, so that it cannot be restarted with them."""
+        return bool(self.once or self.from_ or self.reset or self.duration or self.max_rows)
 
 
 @click.command(
@@ -106,16 +113,22 @@ def run(
 ) -> int:
     """Stream the rows of each TASK from its input to its output until stopped.
 
-    Ctrl-C, SIGTERM and SIGHUP drain: DStream delivers the rows already read, stores the checkpoint and exits with 0.
-    A second signal exits immediately. The next run resumes at the checkpoint; after a crash, rows may repeat, but none
-    are lost. Several tasks run concurrently and independently; the exit code is the highest of all.
+    Ctrl-C and SIGTERM drain: DStream delivers the rows already read, stores the checkpoint and exits with 0.
+    A second signal exits immediately. SIGHUP reads the configuration again and restarts the tasks that have changed; if
+    the process has a terminal, it drains. The next run resumes at the checkpoint; after a crash, rows may repeat, but
+    none are lost. Several tasks run concurrently and independently; the exit code is the highest of all.
     """
     if bool(tasks) == all_tasks:
         raise click.UsageError("Specify at least one task, or use --all.")
     if to_stdout and (len(tasks) != 1 or options.as_json or wanted["reset"] or wanted["standby"]):
         raise click.UsageError("--output - takes one task, and neither --json, --reset nor --standby.")
-    project = load_project(options, only=None if all_tasks else tasks, roles=["input"] if to_stdout else ROLES)
-    chosen = [task_of(project, name) for name in (project.tasks if all_tasks else dict.fromkeys(tasks))]
+    roles: Sequence[Role] = ["input"] if to_stdout else ROLES
+
+    def read() -> tuple[Project, list[Task]]:
+        project = load_project(options, only=None if all_tasks else tasks, roles=roles)
+        return project, [task_of(project, name) for name in (project.tasks if all_tasks else dict.fromkeys(tasks))]
+
+    project, chosen = read()
     streams.drop_unread_messages()
     watched = RunsWatch(task.name for task in chosen)
     log = RunLog(
@@ -124,30 +137,58 @@ def run(
         log_format=options.log_format or "text",
         live=None if plain or to_stdout else watched,
     )
-    ends = []
+    flags = _Wanted(**wanted)
+    ends: dict[str, Ended] = {}
+
+    def load() -> list[Job] | None:
+        try:
+            project, chosen = read()
+            jobs = [_job(project, task, flags, None) for task in chosen]
+            _refuse_bad_configs(project, chosen)
+        except DStreamError as error:
+            options.repeat_in(error)
+            log.log("error", "config.refused", code=error.code, note="the tasks run on with the last configuration")
+            log.show(error)
+            return None
+        watched.keep([job.task for job in jobs])
+        log.log("info", "config.reloaded", tasks=[job.task for job in jobs])
+        return jobs
+
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(stdout_spec()) if to_stdout else None
-        jobs = [_job(project, task, _Wanted(**wanted), output) for task in chosen]
+        jobs = [_job(project, task, flags, output) for task in chosen]
         stack.enter_context(metrics_option.serving(metrics, watched, log))
-        runs = TaskRuns(jobs, lambda task: log.of(task, watched.of(task)), fail_fast=fail_fast)
+        runs = TaskRuns(jobs, lambda task: log.of(task, watched.begin(task)), fail_fast=fail_fast, load=load)
         if output:
             when_unread(lambda: runs.stop(signal.SIGPIPE))
         reset = stack.enter_context(AuditedChange(project, "run --reset", [task.name for task in chosen]))
         if wanted["reset"]:
             reset.begin()
-        with stopped_by_signals(runs.stop, log.say, _DRAINING):
+        on_hangup = None if to_stdout or flags.are_for_one_run else runs.reload
+        with stopped_by_signals(runs.stop, log.say, _DRAINING, on_hangup):
             for ended in runs.ends():
-                ends.append(ended)
+                ends[ended.job.task] = ended
                 if isinstance(ended.outcome, DStreamError):
                     options.repeat_in(ended.outcome)
                     log.show(ended.outcome)
         reset.end(
-            [AuditedError(each.outcome.code, each.job.task) for each in ends if isinstance(each.outcome, DStreamError)]
+            [
+                AuditedError(each.outcome.code, each.job.task)
+                for each in ends.values()
+                if isinstance(each.outcome, DStreamError)
+            ]
         )
     log.end()
     if options.as_json:
-        _show_json(ends, several=all_tasks or len(chosen) > 1)
-    return max((ended.exit_code for ended in ends), default=0)
+        _show_json(list(ends.values()), several=all_tasks or len(chosen) > 1)
+    return max((ended.exit_code for ended in ends.values()), default=0)
+
+
+def _refuse_bad_configs(project: Project, tasks: Sequence[Task]) -> None:
+    """Let the providers check the configs as `dstream validate` does. Raises ConfigErrors."""
+    complaints = Complaints()
+    checked_by_providers(project, tasks, complaints)
+    complaints.raise_if_any()
 
 
 def _job(project: Project, task: Task, wanted: _Wanted, look: ProviderSpec | None) -> Job:

@@ -7,11 +7,11 @@ import queue
 import resource
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dstream.cli.view.progress import TaskLog
 from dstream.errors import DStreamError, exit_code
-from dstream.host import Job, RunSummary, StopRequest, run_task
+from dstream.host import Job, ProviderSpec, RunSummary, StopRequest, run_task
 from dstream.host.provider import failures
 
 
@@ -32,12 +32,29 @@ class Ended:
 
 
 class TaskRuns:
-    """Runs several tasks. Iterate `ends` once; `stop` can be called from a signal handler."""
+    """Runs several tasks. Iterate `ends` once; `stop` and `reload` can be called from a signal handler."""
 
-    def __init__(self, jobs: Sequence[Job], log_of: Callable[[str], TaskLog], *, fail_fast: bool) -> None:
-        self._ended: queue.SimpleQueue[Ended] = queue.SimpleQueue()
-        self._threads = [_TaskRun(job, log_of(job.task), self) for job in jobs]
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        log_of: Callable[[str], TaskLog],
+        *,
+        fail_fast: bool,
+        load: Callable[[], Sequence[Job] | None] = lambda: None,
+    ) -> None:
+        """`log_of` is called for each run of a task. `load`: read the jobs again, for `reload`; None keeps the current
+        ones."""
+        self._events: queue.SimpleQueue[Ended | None] = queue.SimpleQueue()  # its put is reentrant
+        self._log_of = log_of
+        self._runs = {job.task: _TaskRun(job, log_of(job.task), self) for job in jobs}
+        """Those that have not ended."""
+        self._jobs = {job.task: job for job in jobs}
+        """The last one of each task, also if its run has ended."""
+        self._next: dict[str, Job] = {}
+        """What follows a run that drains because its job has changed."""
         self._fail_fast = fail_fast
+        self._load = load
+        self._is_stopping = False
         self.signal = 0
 
     def stop(self, signal: int) -> None:
@@ -45,31 +62,90 @@ class TaskRuns:
         is_first, self.signal = not self.signal, signal
         self._request(only_running=is_first)
 
+    def reload(self) -> None:
+        """Read the jobs again, on the thread that iterates `ends`: drain and restart those that have changed, drain
+        those that are gone, start new ones. A run whose job is the same is not touched."""
+        self._events.put(None)
+
     def ends(self) -> Iterator[Ended]:
-        """Start all runs and yield each end as it occurs; finally, join the threads."""
+        """Start all runs and yield each end as it occurs. A run that a new one follows yields its end only if it
+        failed."""
         _allow_many_files()
-        for thread in self._threads:
-            try:
-                thread.start()
-            except RuntimeError:  # the other tasks are running and must go on
-                self.over(Ended(thread.job, failures.out_of_threads(thread.job.task), was_running=False, signal=0))
-        for _ in self._threads:
+        for run in list(self._runs.values()):
+            self._start(run)
+        while self._runs:
             # Signal handlers run while SimpleQueue.get waits (PEP 475 treats it like a lock).
-            ended = self._ended.get()
+            ended = self._events.get()
+            if ended is None:
+                self._reload()
+                continue
+            run = self._runs.pop(ended.job.task)
+            if run.ident is not None:
+                run.join()
             if self._fail_fast and ended.exit_code:
                 self._request(only_running=True)
-            yield ended
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
+            successor = self._next.pop(ended.job.task, None)
+            if successor is None or isinstance(ended.outcome, DStreamError):
+                yield ended
+            if successor is not None and not self._is_stopping:
+                self._begin(successor)
 
     def over(self, ended: Ended) -> None:
-        self._ended.put(ended)
+        self._events.put(ended)
+
+    def _reload(self) -> None:
+        jobs = None if self._is_stopping else self._load()
+        if jobs is None:
+            return
+        wanted = {job.task: job for job in jobs}
+        for task, run in list(self._runs.items()):
+            if task not in wanted:
+                self._next.pop(task, None)
+                self._drain(run)
+            elif task in self._next or not is_same(run.job, wanted[task]):
+                self._next[task] = wanted[task]
+                self._drain(run)
+        for task, job in wanted.items():
+            if task not in self._runs and not (task in self._jobs and is_same(self._jobs[task], job)):
+                self._begin(job)
+        self._jobs = wanted
+
+    def _begin(self, job: Job) -> None:
+        run = self._runs[job.task] = _TaskRun(job, self._log_of(job.task), self)
+        if self._is_stopping:  # by a signal meanwhile
+            self._drain(run)
+        self._start(run)
+
+    def _start(self, run: _TaskRun) -> None:
+        try:
+            run.start()
+        except RuntimeError:  # the other tasks are running and must go on
+            self.over(Ended(run.job, failures.out_of_threads(run.job.task), was_running=False, signal=0))
+
+    def _drain(self, run: _TaskRun) -> None:
+        if not run.stop.is_requested:
+            run.stop.request()
 
     def _request(self, *, only_running: bool) -> None:
-        for thread in self._threads:
-            if not (only_running and thread.stop.is_requested):
-                thread.stop.request()
+        self._is_stopping = True
+        for run in list(self._runs.values()):
+            if not (only_running and run.stop.is_requested):
+                run.stop.request()
+
+
+def is_same(job: Job, other: Job) -> bool:
+    """Whether both jobs do the same, wherever they are written."""
+    return _essence(job) == _essence(other)
+
+
+def _essence(job: Job) -> tuple[object, ...]:
+    specs = [
+        None if each is None else (each.program, each.config, each.secrets)
+        for each in (job.input, job.transform, job.output)
+    ]
+    nothing = ProviderSpec((), {}, "")
+    rest = replace(job, run_id="", input=nothing, output=nothing, transform=None, transforms_place=None)
+    return rest, specs
 
 
 class _TaskRun(threading.Thread):

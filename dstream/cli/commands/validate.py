@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +59,10 @@ def validate(options: Options, static: bool) -> None:
         for block in task.providers:
             for error in block.unset.values():
                 complaints.add(error)
-    unchecked = _unchecked_statically(project) if static else _checked_by_providers(project, complaints)
+    if static:
+        unchecked = _unchecked_statically(project)
+    else:
+        unchecked = checked_by_providers(project, list(project.tasks.values()), complaints)
     complaints.raise_if_any()
     if options.as_json:
         listed = [
@@ -98,13 +101,13 @@ def _unchecked_statically(project: Project) -> list[_Unchecked]:
     ]
 
 
-def _checked_by_providers(project: Project, complaints: Complaints) -> list[_Unchecked]:
-    """Add what the providers complain about. Return what they cannot check."""
+def checked_by_providers(project: Project, tasks: Sequence[Task], complaints: Complaints) -> list[_Unchecked]:
+    """Add what the providers of these tasks complain about. Return what they cannot check."""
     unchecked: list[_Unchecked] = []
     checkable: list[Checkable] = []
     asked: list[tuple[Task, ProviderBlock, Callable[[], Introduction]]] = []
     with Introductions(project.folder) as introductions:
-        for task in project.tasks.values():
+        for task in tasks:
             for block in task.providers:
                 with complaints.collecting():
                     spec = spec_of(block, project, only_describes=True)
