@@ -69,7 +69,7 @@ class _Wanted:
     "  dstream run orders --once\n"
     "  dstream run orders --from latest --log-format json\n"
     "  dstream run --all --fail-fast\n"
-    "  dstream run orders --output - --from latest | jq .data"
+    "  dstream run orders --dry-run --max-rows 10 | jq .data"
 )
 @click.argument("tasks", metavar="TASK...", nargs=-1, shell_complete=task_names)
 @click.option("--all", "all_tasks", is_flag=True, help="Run all tasks in the file concurrently.")
@@ -89,7 +89,13 @@ class _Wanted:
     "--output",
     "to_stdout",
     type=click.Choice(["-"]),
-    help="Write the rows to stdout instead, one JSON object per line. For inspection only: stores no checkpoint.",
+    help="The same as --dry-run.",
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Write the rows to stdout, one JSON object per line, as the output would get them. Publishes nothing, and "
+    "stores no checkpoint. --max-rows limits the rows.",
 )
 @click.option("--no-restart", is_flag=True, help="Exit on the first failure instead of restarting.")
 @click.option(
@@ -108,6 +114,7 @@ def run(
     fail_fast: bool,
     metrics: metrics_option.Address | None,
     to_stdout: str | None,
+    dry_run: bool,
     plain: bool,
     **wanted: Any,
 ) -> int:
@@ -120,9 +127,10 @@ def run(
     """
     if bool(tasks) == all_tasks:
         raise click.UsageError("Specify at least one task, or use --all.")
-    if to_stdout and (len(tasks) != 1 or options.as_json or wanted["reset"] or wanted["standby"]):
-        raise click.UsageError("--output - takes one task, and neither --json, --reset nor --standby.")
-    roles: Sequence[Role] = ["input"] if to_stdout else ROLES
+    is_look = dry_run or to_stdout is not None
+    if is_look and (len(tasks) != 1 or options.as_json or wanted["reset"] or wanted["standby"]):
+        raise click.UsageError("A dry run takes one task, and neither --json, --reset nor --standby.")
+    roles: Sequence[Role] = ["input"] if is_look else ROLES
 
     def read() -> tuple[Project, list[Task]]:
         project = load_project(options, only=None if all_tasks else tasks, roles=roles)
@@ -135,7 +143,7 @@ def run(
         sys.stderr,
         level=options.level,
         log_format=options.log_format or "text",
-        live=None if plain or to_stdout else watched,
+        live=None if plain or is_look else watched,
     )
     flags = _Wanted(**wanted)
     ends: dict[str, Ended] = {}
@@ -155,7 +163,7 @@ def run(
         return jobs
 
     with contextlib.ExitStack() as stack:
-        output = stack.enter_context(stdout_spec()) if to_stdout else None
+        output = stack.enter_context(stdout_spec(flags.max_rows)) if is_look else None
         jobs = [_job(project, task, flags, output) for task in chosen]
         stack.enter_context(metrics_option.serving(metrics, watched, log))
         runs = TaskRuns(jobs, lambda task: log.of(task, watched.begin(task)), fail_fast=fail_fast, load=load)
@@ -164,7 +172,7 @@ def run(
         reset = stack.enter_context(AuditedChange(project, "run --reset", [task.name for task in chosen]))
         if wanted["reset"]:
             reset.begin()
-        on_hangup = None if to_stdout or flags.are_for_one_run else runs.reload
+        on_hangup = None if is_look or flags.are_for_one_run else runs.reload
         with stopped_by_signals(runs.stop, log.say, _DRAINING, on_hangup):
             for ended in runs.ends():
                 ends[ended.job.task] = ended

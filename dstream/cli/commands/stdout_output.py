@@ -1,4 +1,4 @@
-"""`dstream run TASK --output -`: rows go to stdout instead of to the task's output, and no checkpoint moves."""
+"""`dstream run TASK --dry-run`: rows go to stdout instead of to the task's output, and no checkpoint moves."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _STDOUT = 1
 
 
 @contextmanager
-def stdout_spec() -> Iterator[ProviderSpec]:
-    """Yield the output that writes to this process's stdout."""
+def stdout_spec(max_rows: int | None) -> Iterator[ProviderSpec]:
+    """Yield the output that writes to this process's stdout, at most so many rows."""
     descriptor = os.dup(_STDOUT)
     try:
         yield ProviderSpec(
             argv=module_command("dstream.sdk.examples.stdout"),
-            config={"descriptor": descriptor},
+            config={"descriptor": descriptor, "max_rows": max_rows},
             label="stdout",
             inherited=(descriptor,),
         )

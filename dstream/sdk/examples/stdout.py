@@ -1,4 +1,4 @@
-"""The output of `dstream run --output -`: writes rows to the stdout of `dstream run`, as an inherited descriptor."""
+"""The output of `dstream run --dry-run`: writes rows to the stdout of `dstream run`, as an inherited descriptor."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Set by `dstream run`."""
 
     descriptor: int
+    max_rows: int | None = None
+    """Rows after the first so many are dropped."""
 
 
 class Stdout(OutputProvider[Config]):
@@ -22,9 +24,13 @@ class Stdout(OutputProvider[Config]):
 
     def start(self) -> None:
         self._is_read = True
+        self._rows = 0
 
     def write(self, batch: Batch) -> None:
-        view = memoryview(b"".join(line + b"\n" for line in batch.lines))
+        left = len(batch.lines) if self.config.max_rows is None else max(0, self.config.max_rows - self._rows)
+        lines = batch.lines[:left]
+        self._rows += len(lines)
+        view = memoryview(b"".join(line + b"\n" for line in lines))
         try:
             while view and self._is_read:
                 view = view[self._write(view) :]

@@ -1,4 +1,4 @@
-"""`dstream run TASK --output -` shows rows on stdout, and leaves the task's stream as it was. Real processes."""
+"""`dstream run TASK --dry-run`, or `--output -`, shows rows on stdout, and leaves the task's stream as it was. Real processes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def values(stdout: str) -> list[int]:
 
 
 def test_rows_go_to_stdout_and_no_state_is_written(place: Place) -> None:
-    done = place.dstream("run", "t", "--output", "-")
+    done = place.dstream("run", "t", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert values(done.stdout) == list(range(1, 2001))
     assert not list(place.folder.glob(".dstream/**/*.json"))
@@ -52,13 +52,23 @@ def test_a_look_is_possible_while_the_stream_runs(place: Place) -> None:
     stream = place.start("run", "t")
     try:
         wait_until(lambda: list(place.folder.glob(".dstream/state/*/t.json")), "a checkpoint")
-        look = place.dstream("run", "t", "--output", "-", "--max-rows", "3")
+        look = place.dstream("run", "t", "--dry-run", "--max-rows", "3")
         assert look.returncode == 0, look.stderr
-        assert len(values(look.stdout)) >= 3
+        assert len(values(look.stdout)) == 3
         assert stream.poll() is None
     finally:
         stream.kill()
         stream.communicate()
+
+
+def test_rows_are_shown_as_transformed(place: Place) -> None:
+    hcl = place.folder / "dstream.hcl"
+    transforms = '  transform "filter" { where = data.value > 1998 }\n  transform "set" { columns = { by = "us" } }\n'
+    hcl.write_text(hcl.read_text().replace("  output {", transforms + "  output {"))
+    done = place.dstream("run", "t", "--dry-run")
+    assert [json.loads(line)["data"] for line in done.stdout.splitlines()] == [
+        {"value": value, "by": "us"} for value in (1999, 2000)
+    ]
 
 
 def test_a_reader_that_leaves_ends_the_run_quietly(place: Place) -> None:
@@ -98,4 +108,4 @@ def test_a_full_disk_fails_a_look(place: Place) -> None:
 def test_a_look_takes_one_task_and_no_conflicting_flags(flags: tuple[str, ...], place: Place) -> None:
     done = place.dstream("run", "t", "--output", "-", *flags)
     assert done.returncode == 3
-    assert "--output - takes one task" in done.stderr
+    assert "A dry run takes one task" in done.stderr
