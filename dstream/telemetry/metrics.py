@@ -82,6 +82,13 @@ HOST_METRICS = (
         lambda watch: watch.progress_now.checkpoints_stored,
     ),
     HostMetric(
+        "dstream_store_seconds_total",
+        "counter",
+        "seconds",
+        "Time that storing checkpoints took, with the attempts that failed.",
+        lambda watch: watch.progress_now.store_s,
+    ),
+    HostMetric(
         "dstream_restarts_total",
         "counter",
         "restarts",
@@ -115,6 +122,13 @@ HOST_METRICS = (
         "seconds",
         "How far the destination is behind the source. Absent until the input first reports it.",
         lambda watch: None if watch.progress_now.lag_ms is None else watch.progress_now.lag_ms / 1000,
+    ),
+    HostMetric(
+        "dstream_lease_held",
+        "gauge",
+        "0 or 1",
+        "1 if this process can prove that it holds the task's lease: 0 for a standby.",
+        lambda watch: int(watch.progress_now.holds_lease and watch.condition.phase not in ("failed", "finished")),
     ),
     HostMetric(
         "dstream_task_ready",

@@ -92,7 +92,12 @@ class Attempt:
         """Return the figures of the run so far."""
         if self._streaming:
             return self._streaming.progress()
-        own = Progress(condition=self._report.condition, lag_ms=self._report.lag_ms(None), metrics=self._report.metrics)
+        own = Progress(
+            holds_lease=self._context.may_pass_on(),
+            condition=self._report.condition,
+            lag_ms=self._report.lag_ms(None),
+            metrics=self._report.metrics,
+        )
         return own.after(self._before)
 
     def go(self, patient_with: Set[Role], *, started: str) -> bool:

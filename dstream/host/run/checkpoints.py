@@ -7,7 +7,9 @@ the newest state, without delay; acks that arrive during a write are covered by 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dstream.errors import UnreachableError
@@ -27,6 +29,8 @@ class Counts:
     in_flight: int = 0
     stored: int = 0
     last_stored: int = 0
+    store_s: float = 0.0
+    """How long storing took, with the attempts that failed."""
     oldest_read_s: float | None = None
     """When the oldest unsettled row was read at the source."""
 
@@ -55,6 +59,7 @@ class Checkpoints(threading.Thread):
         self._newest: Settled | None = None
         self._is_closed = False
         self._stored_count = 0
+        self._store_s = 0.0
         self._last_stored = 0
         self._has_ended = False
 
@@ -114,6 +119,7 @@ class Checkpoints(threading.Thread):
                 ledger.in_flight,
                 self._stored_count,
                 self._last_stored,
+                self._store_s,
                 ledger.oldest_read_s,
             )
 
@@ -128,7 +134,8 @@ class Checkpoints(threading.Thread):
     def run(self) -> None:
         while (settled := self._next()) is not None:
             try:
-                is_stored = self._store(settled)
+                with self._timed():
+                    is_stored = self._store(settled)
             except UnreachableError as error:
                 if not self._waits_to_retry(settled):
                     self._failed(error)
@@ -141,6 +148,15 @@ class Checkpoints(threading.Thread):
                 self._stored_count += is_stored
                 self._last_stored = settled.seq
             self._stored(settled)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        start_s = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._store_s += time.monotonic() - start_s
 
     def _waits_to_retry(self, settled: Settled) -> bool:
         """Put back what could not be stored, unless something newer waits; return False if this is the end."""

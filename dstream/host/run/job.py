@@ -131,9 +131,13 @@ class Progress:
     rows_rejected: int = 0
     bytes_relayed: int = 0
     checkpoints_stored: int = 0
+    store_s: float = 0.0
+    """How long storing checkpoints took, with the attempts that failed."""
     checkpoints_in_flight: int = 0
     last_seq: int = 0
     """The last checkpoint on disk."""
+    holds_lease: bool = False
+    """Whether this process can prove that no other one may write the task's checkpoint."""
     condition: Condition = field(default_factory=Condition)
     lag_ms: int | None = None
     """How far the destination is behind the source; None until the input first reports a lag."""
@@ -155,6 +159,7 @@ class Progress:
             rows_rejected=earlier.rows_rejected + self.rows_rejected,
             bytes_relayed=earlier.bytes_relayed + self.bytes_relayed,
             checkpoints_stored=earlier.checkpoints_stored + self.checkpoints_stored,
+            store_s=earlier.store_s + self.store_s,
             restarts=earlier.restarts + self.restarts,
         )
 

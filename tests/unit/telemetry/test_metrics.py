@@ -42,7 +42,9 @@ def test_every_host_metric_has_the_value_of_the_run() -> None:
         rows_rejected=3,
         bytes_relayed=4096,
         checkpoints_stored=7,
+        store_s=0.25,
         checkpoints_in_flight=2,
+        holds_lease=True,
         condition=Condition("throttled", "why", is_ready=True),
         lag_ms=1500,
         restarts=1,
@@ -55,16 +57,24 @@ def test_every_host_metric_has_the_value_of_the_run() -> None:
         "dstream_rows_rejected_total": 3,
         "dstream_bytes_relayed_total": 4096,
         "dstream_checkpoints_stored_total": 7,
+        "dstream_store_seconds_total": 0.25,
         "dstream_restarts_total": 1,
         "dstream_throttled_seconds_total": 0,
         "dstream_rows_in_flight": 20,
         "dstream_checkpoints_in_flight": 2,
         "dstream_lag_seconds": 1.5,
+        "dstream_lease_held": 1,
         "dstream_task_ready": 1,
     }
     phases = {dict(labels)["phase"]: value for (name, labels), value in every.items() if "phase" in dict(labels)}
     assert phases == {**dict.fromkeys(CONDITION_PHASES, 0), "throttled": 1}
     assert {*found, "dstream_task_condition"} == {metric.name for metric in HOST_METRICS}
+
+
+def test_no_run_that_is_over_holds_its_lease() -> None:
+    for phase, held in {"standby": 0, "streaming": 1, "failed": 0, "finished": 0}.items():
+        progress = Progress(holds_lease=phase != "standby", condition=Condition(phase))
+        assert samples(runs(progress))["dstream_lease_held", (("task", "orders"),)] == held
 
 
 def test_lag_is_absent_until_first_reported() -> None:

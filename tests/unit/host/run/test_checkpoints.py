@@ -76,6 +76,7 @@ def test_acks_during_a_write_are_covered_by_the_next_one(disk: Disk) -> None:
     disk.may_end.release()
     assert [disk.acknowledged.get(timeout=WAIT_S) for _ in range(2)] == [1, 3]
     assert disk.checkpoints.counts.stored == 2
+    assert disk.checkpoints.counts.store_s > 0
 
 
 @pytest.mark.parametrize("error", [SystemFault("state.write_failed", "disk full"), KeyError("a bug")])
