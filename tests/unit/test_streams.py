@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dstream.errors import SystemFault
-from dstream.streams import LossyStream, ReaderGone, ResultStream
+from dstream.streams import LossyStream, ReaderGone, ResultStream, erase_above
 from dstream.telemetry import StructuredLog
 
 FULL = Path("/dev/full")
@@ -39,6 +39,16 @@ def test_a_character_that_the_encoding_lacks_stays_readable_as_json(text: str) -
         with open(writer, "wb"):
             ResultStream(writer, "latin-1").write(json.dumps(text, ensure_ascii=False))
         assert json.loads(read.read().decode("latin-1")) == text
+
+
+def test_only_dstream_moves_the_cursor_and_no_text_does() -> None:
+    reader, writer = os.pipe()
+    with open(reader, "rb") as read:
+        with open(writer, "wb"):
+            stream = LossyStream(writer, "utf-8")
+            stream.write("\x1b[3A\x1b[J")
+            erase_above(stream, 3)
+        assert read.read() == b"\\u001b[3A\\u001b[J\r\x1b[3A\x1b[J"
 
 
 @needs_dev_full
