@@ -13,6 +13,7 @@ SUBJECTS = (
     "start",
     "command_start",
     "relay",
+    "live_view",
     "store",
     "reader",
     "reader_wide",

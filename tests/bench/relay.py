@@ -15,7 +15,7 @@ from tests.bench.measure import Arm, Result, Sample, Usage, compare, used_by
 ROWS = 2_000_000
 PROVIDERS = Path(__file__).parent / "providers"
 
-_HCL = f"""
+HCL = f"""
 task "relay" {{
   input {{
     provider_path = "{PROVIDERS / "source.py"}"
@@ -45,7 +45,7 @@ def _copied() -> Sample:
 
 def _relayed() -> Sample:
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "dstream.hcl").write_text(_HCL)
+        (Path(folder) / "dstream.hcl").write_text(HCL)
         command = [str(Path(sys.executable).parent / "dstream"), "run", "relay", "--log-level", "error"]
         return _sample(used_by(command, cwd=folder))
 
