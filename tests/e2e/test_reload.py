@@ -98,3 +98,21 @@ def test_tasks_that_are_removed_end_and_new_ones_start(project: Project) -> None
     project.wait("run.finished", task="a")
     assert project.starts() == {"a": 1, "b": 1, "c": 1}
     assert not project.events("run.finished", task="b")
+
+
+def test_a_task_that_failed_starts_once_its_configuration_is_corrected(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    right = (tmp_path / "dstream.hcl").read_text()
+    (tmp_path / "broken").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "broken").chmod(0o755)
+    (tmp_path / "dstream.hcl").write_text(right.replace('provider = "counter"', 'provider_path = "./broken"', 1))
+    with project.dstream.running("run", "--all", "--no-restart", "--log-format", "json", new_session=True) as run:
+        project.run = run
+        project.wait("run.failed", task="a")
+        project.wait("run.started", task="b")
+        (tmp_path / "dstream.hcl").write_text(right)
+        project.hang_up()
+        project.wait("run.started", task="a")
+        run.process.send_signal(signal.SIGTERM)
+        assert run.ended() == 0, "the failure that was corrected no longer counts"
+    assert project.starts() == {"a": 1, "b": 1}
