@@ -59,6 +59,9 @@ def _asked(subject: Subject, action: str, letters: list[dict[str, object]] | Non
         dialogue.wait_for(lambda record: _ended(record.dead_letters) or record.error, subject.limits.answer_s)
         dialogue.exits(subject.limits.exit_s)
         dialogue.closes_stdout(subject.limits.exit_s)
+    error = dialogue.record.error
+    if error is not None and error.kind == "config":
+        raise NotObservable(f"the config of the test keeps no dead letters: {error.message}")
     return dialogue
 
 

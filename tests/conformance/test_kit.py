@@ -92,6 +92,17 @@ def test_a_broken_provider_fails_only_the_expected_checks(script: str) -> None:
         ("good_input", ["describes_its_config", "honors_once", "sends_heartbeats"]),
         ("good_output", ["describes_its_config", "rejects_an_invalid_config", "sends_heartbeats"]),
         ("good_dead_letters", ["describes_its_config", "rejects_an_invalid_config", "sends_heartbeats"]),
+        (
+            "good_without_dead_letters",
+            [
+                "describes_its_config",
+                "rejects_an_invalid_config",
+                "lists_its_dead_letters",
+                "shows_a_dead_letter",
+                "refuses_changed_dead_letters",
+                "sends_heartbeats",
+            ],
+        ),
         ("good_transform", ["describes_its_config", "rejects_an_invalid_config", "sends_heartbeats"]),
         ("good_infrastructure", ["describes_its_config", "rejects_an_invalid_config", "sends_heartbeats"]),
     ],
