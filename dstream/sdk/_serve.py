@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dstream.errors import ConfigError, DStreamError, SystemFault, TransientError, exit_code
-from dstream.garbage_collection import collect_rarely
+from dstream.garbage_collection import collect_as_usual, collect_rarely
 from dstream.protocol.lifecycle import LIFECYCLE_COMMANDS, decode_lifecycle_command
 from dstream.protocol.messages import (
     BadLine,
@@ -201,6 +201,7 @@ class _Service:
             stream = _stream_of(provider, self._channel, command)
             self._channel.send(encode(Status("ready")))
             self._ready = True
+            collect_as_usual()
             stream()
         except BaseException:
             with contextlib.suppress(Exception):  # often a consequence of the first error, which must not be hidden

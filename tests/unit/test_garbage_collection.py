@@ -32,3 +32,34 @@ def test_garbage_is_looked_for_rarely_and_not_at_exit(start: str) -> None:
         check=False,
     )
     assert done.stderr == "True True\n"
+
+
+_STREAM = """
+import gc, sys
+usual = gc.get_threshold()
+import msgspec
+from dstream.sdk import OutputProvider, StdioProviderHost
+
+class Config(msgspec.Struct):
+    pass
+
+class Output(OutputProvider[Config]):
+    def write(self, batch):
+        print(gc.get_threshold() == usual, gc.get_freeze_count() > 0, file=sys.stderr)
+
+StdioProviderHost(Output).run()
+"""
+
+
+def test_garbage_is_looked_for_as_usual_while_a_stream_runs() -> None:
+    """Otherwise, the clients of connections that were lost fill the memory of a provider."""
+    lines = ['{"command":"run","config":{}}', '{"data":{}}', '{"dstream":"checkpoint","seq":1,"n":1}']
+    done = subprocess.run(
+        [sys.executable, "-c", _STREAM],
+        input="".join(f"{line}\n" for line in lines),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == "True True\n", done.stdout

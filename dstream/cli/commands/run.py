@@ -30,6 +30,7 @@ from dstream.config.blocks.complaints import Complaints
 from dstream.config.model import ROLES
 from dstream.config.units import seconds
 from dstream.errors import DStreamError
+from dstream.garbage_collection import collect_as_usual
 from dstream.host import Job, ProviderSpec, RestartPolicy, RunSummary, timestamp
 from dstream.telemetry.health import RunsWatch
 
@@ -172,6 +173,7 @@ def run(
         reset = stack.enter_context(AuditedChange(project, "run --reset", [task.name for task in chosen]))
         if wanted["reset"]:
             reset.begin()
+        collect_as_usual()
         on_hangup = None if is_look or flags.are_for_one_run else runs.reload
         with stopped_by_signals(runs.stop, log.say, _DRAINING, on_hangup):
             for ended in runs.ends():
