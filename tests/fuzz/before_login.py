@@ -32,7 +32,7 @@ from dstream_sandbox.servicebus.amqp.values import Symbol, UInt
 from dstream.host.run.control_socket import ControlSocket
 from tests.integration.sandbox_tds.raw_client import login_payload, packet
 
-MAX_GROWTH_MIB = 128.0
+MAX_GROWTH_MIB = 64.0
 CHECK_EVERY = 100
 _WITHIN_S = 60.0
 _EXTREMES = (

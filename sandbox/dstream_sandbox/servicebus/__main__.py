@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import ctypes
 import gc
 import json
@@ -29,9 +28,6 @@ from dstream_sandbox.servicebus.entra import Identities
 from dstream_sandbox.servicebus.server import HOST, ServiceBusServer, server_tls
 
 _PR_SET_PDEATHSIG = 1
-_COLLECT_INTERVAL_S = 1.0
-_COLLECT_ABOVE = 500
-"""Closed connections with TLS are cycles of few objects, each with 50 KB outside of Python's heap."""
 
 
 def main() -> int:
@@ -82,11 +78,7 @@ async def _serve(options: argparse.Namespace) -> None:
         # speed.
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
-        while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _COLLECT_INTERVAL_S)
-            if gc.get_count()[0] > _COLLECT_ABOVE:
-                gc.collect(0)
+        await stop.wait()
     finally:
         if azure is not None:
             await azure.close()
