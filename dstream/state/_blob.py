@@ -14,7 +14,7 @@ import logging
 import os
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -98,10 +98,8 @@ class BlobStore:
     def save(self, state: StoredState, lease: Lease) -> None:
         self._write(encode_state(state), lease)
         if self._pace.is_due:
-            try:
+            with suppress(DStreamError):  # no row depends on it
                 self._keep(state)
-            except DStreamError:  # no row depends on it
-                pass
             self._pace.kept()
 
     def keep(self, state: StoredState, lease: Lease) -> None:

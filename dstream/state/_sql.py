@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from dstream.errors import DStreamError
 from dstream.state._document import StoredState, decode_state, encode_state, file_name, stored_hint
 from dstream.state._history import HistoryPace, decoded, entry_name
 from dstream.state._holder import TaskLockHolder, decode_holder, locked
@@ -120,7 +121,8 @@ class SqlStore:
     def save(self, state: StoredState, lease: Lease) -> None:
         self._write(lease, _SAVE, encode_state(state))
         if self._pace.is_due:
-            self._keep(state, lease)
+            with contextlib.suppress(DStreamError):  # no row depends on it
+                self._keep(state, lease)
             self._pace.kept()
 
     def keep(self, state: StoredState, lease: Lease) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 
-from dstream.errors import DStreamError
+from dstream.errors import DStreamError, UnreachableError
 from dstream.host.run.broken import Interrupted
 from dstream.host.run.job import Job, StopRequest
 from dstream.host.run.report import RunReport
-from dstream.state import Lease, StateStore
+from dstream.state import Lease, StateStore, TaskLockHolder
 
 _POLL_S = 1.0
 
@@ -56,10 +56,11 @@ def _awaited(
     """Ask for the lease once per second. A backend that is away is waited for as well."""
     stopped = threading.Event()
     stop.attach(stopped.set)
-    holder, since = store.holder(), now()
-    report.enter("standby", f"held by {holder}" if holder else "held by another host")
-    report.log("info", "lease.waiting", holder=str(holder or ""), place=store.place)
+    since = now()
     try:
+        holder = _holder(store)
+        report.enter("standby", f"held by {holder}" if holder else "held by another host")
+        report.log("info", "lease.waiting", holder=str(holder or ""), place=store.place)
         while not (stop.is_requested or stopped.wait(_POLL_S)):
             try:
                 lease = _taken(job, store, held, now)
@@ -74,3 +75,11 @@ def _awaited(
         raise Interrupted
     finally:
         stop.detach(stopped.set)
+
+
+def _holder(store: StateStore) -> TaskLockHolder | None:
+    """Return who holds the lease; None if that cannot be read now."""
+    try:
+        return store.holder()
+    except UnreachableError:
+        return None
