@@ -1,14 +1,20 @@
-"""Finds Microsoft's ODBC driver, and loads pyodbc."""
+"""Finds Microsoft's ODBC driver, loads pyodbc, and tells which connection strings are unprotected."""
 
 from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from dstream.errors import SystemFault
+from dstream.loopback import is_loopback
 
 _INSTALLED_DRIVER = "ODBC Driver 18 for SQL Server"
+_LOCAL = (".", "(local)", "(localdb)")
+"""Other names of this machine ("DSN and Connection String Keywords and Attributes", Server)."""
+_OFF = ("no", "optional", "false", "0")
+_ON = ("yes", "true", "1")
 
 
 def find_driver() -> str:
@@ -53,3 +59,28 @@ def load_pyodbc() -> None:
             hint="Install unixODBC. On Debian and Ubuntu: apt-get install libodbc2",
         ) from error
     pyodbc.pooling = False  # The pool would hand out broken connections.
+
+
+def unprotected_because(servers: Sequence[str], encrypt: str, trust_server_certificate: str) -> str:
+    """Return what is unprotected on the way to another machine, and why; "" if nothing is.
+
+    The arguments are values of the connection string. Encryption is the default; Encrypt=strict ignores
+    TrustServerCertificate ("DSN and Connection String Keywords and Attributes").
+    """
+    hosts = [_host(each) for each in servers if each]
+    if hosts and all(is_loopback(each) or each in _LOCAL for each in hosts):
+        return ""
+    encrypt = encrypt.strip(" {}").lower()
+    if encrypt in _OFF:
+        return f"nothing is encrypted (Encrypt={encrypt})"
+    if encrypt != "strict" and trust_server_certificate.strip(" {}").lower() in _ON:
+        return "the server's certificate is not verified (TrustServerCertificate=yes)"
+    return ""
+
+
+def _host(server: str) -> str:
+    """`db` of `tcp:db\\INSTANCE,1433`."""
+    server = server.strip().lower()
+    for protocol in ("tcp:", "np:", "lpc:", "admin:"):
+        server = server.removeprefix(protocol)
+    return server.partition(",")[0].partition("\\")[0].strip()

@@ -136,6 +136,8 @@ class StateSettings:
     """Of a network backend; None: DSTREAM_STATE_URL."""
     lease_s: float = 30.0
     """Of a network backend."""
+    allow_plaintext: bool = False
+    """Whether a backend on another machine can be used without TLS, or without verifying its certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,9 @@ class Project:
         settings = self.settings.state
         folder = self.folder / Path(settings.path).expanduser()
         url = settings.url or os.environ.get("DSTREAM_STATE_URL", "")
-        return StateLocation(self.stack, folder, settings.backend, settings.history, url, settings.lease_s)
+        return StateLocation(
+            self.stack, folder, settings.backend, settings.history, url, settings.lease_s, settings.allow_plaintext
+        )
 
     @property
     def socket_dir(self) -> Path:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from dstream.errors import AuthError, ConfigError, DStreamError, RefusedError, UnreachableError
+from dstream.loopback import is_loopback
 from dstream.registry.artifact import EMPTY_CONFIG, PushedFile, digest_of, manifest_of
 from dstream.registry.credentials import RegistryLogin, login_of
 from dstream.registry.reference import Reference
-from dstream.sdk.loopback import is_loopback
 
 if TYPE_CHECKING:
     import dxf

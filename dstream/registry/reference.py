@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from dstream.errors import ConfigError
-from dstream.sdk.loopback import is_loopback
+from dstream.loopback import is_loopback
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _REGISTRY = r"(?P<registry>(?=[^/]*[.:]|localhost/)[a-zA-Z0-9][a-zA-Z0-9.-]*(?::[0-9]+)?)"

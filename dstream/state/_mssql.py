@@ -13,8 +13,9 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from dstream.errors import AuthError, ConfigError, DStreamError, SystemFault, UnreachableError
-from dstream.odbc import find_driver, load_pyodbc
+from dstream.odbc import find_driver, load_pyodbc, unprotected_because
 from dstream.state._sql import Dialect, NoTables, SqlCursor
+from dstream.state._transport import check_transport
 
 try:
     load_pyodbc()
@@ -72,11 +73,11 @@ _DIALECT = Dialect(
 
 class MssqlDatabase:
     """A connection to SQL Server. `url`: an ODBC connection string, without or with a driver. Raises ConfigError
-    `state.bad_url`."""
+    `state.bad_url` and `state.plaintext`."""
 
     dialect = _DIALECT
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, allow_plaintext: bool) -> None:
         settings = {name.strip().lower(): value for name, _, value in (part.partition("=") for part in url.split(";"))}
         if not settings.get("server") and not settings.get("dsn"):
             raise ConfigError(
@@ -87,6 +88,14 @@ class MssqlDatabase:
         has_driver = settings.keys() & {"driver", "dsn"}
         self._url = url if has_driver else f"DRIVER={find_driver()};{url}"
         self.place = f"SQL Server {settings.get('server') or settings['dsn']}/{settings.get('database', '')}"
+        check_transport(
+            self.place,
+            unprotected_because(
+                [settings.get("server", "")], settings.get("encrypt", ""), settings.get("trustservercertificate", "")
+            ),
+            "Remove it; to trust a private authority, install its certificate on this machine.",
+            allow_plaintext=allow_plaintext,
+        )
         self._lock = threading.Lock()
         self._connection: pyodbc.Connection | None = None
 

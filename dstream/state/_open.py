@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from dstream.errors import ConfigError, DStreamError
+from dstream.loopback import is_loopback
 from dstream.state._file import FileStore, stored_in_folder
 from dstream.state._sql import SqlDatabase, SqlStore, stored_in_database
 from dstream.state._store import StateStore
+from dstream.state._transport import check_transport
 
 StateBackend = Literal["file", "azblob", "postgres", "mssql"]
 
@@ -36,6 +38,8 @@ class StateLocation:
     """Of a network backend; may contain credentials."""
     lease_s: float = 30.0
     """Of a network backend: how long a lease lasts without being renewed."""
+    allow_plaintext: bool = False
+    """Whether a backend on another machine can be used without TLS, or without verifying its certificate."""
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -47,12 +51,12 @@ class StateLocation:
 def open_store(location: StateLocation, task: str) -> StateStore:
     """Return the store of a task; close it. Nothing is read yet.
 
-    Raises ConfigError `state.no_url`, `state.bad_url` or `state.not_installed`.
+    Raises ConfigError `state.no_url`, `state.bad_url`, `state.plaintext` or `state.not_installed`.
     """
     if location.backend == "azblob":
         from dstream.state._blob import BlobStore
 
-        return BlobStore(_url(location), location.stack, task, location.history, location.lease_s)
+        return BlobStore(_container_url(location), location.stack, task, location.history, location.lease_s)
     if location.backend != "file":
         return SqlStore(partial(_database, location), location.stack, task, location.history, location.lease_s)
     return FileStore(location.folder, location.stack, task, location.history)
@@ -63,7 +67,7 @@ def stored_tasks(location: StateLocation) -> set[str]:
     if location.backend == "azblob":
         from dstream.state._blob import stored_in_container
 
-        return stored_in_container(_url(location), location.stack)
+        return stored_in_container(_container_url(location), location.stack)
     if location.backend != "file":
         return stored_in_database(_database(location), location.stack)
     return stored_in_folder(location.folder, location.stack)
@@ -73,10 +77,23 @@ def _database(location: StateLocation) -> SqlDatabase:
     if location.backend == "postgres":
         from dstream.state._postgres import PostgresDatabase
 
-        return PostgresDatabase(_url(location))
+        return PostgresDatabase(_url(location), allow_plaintext=location.allow_plaintext)
     from dstream.state._mssql import MssqlDatabase
 
-    return MssqlDatabase(_url(location))
+    return MssqlDatabase(_url(location), allow_plaintext=location.allow_plaintext)
+
+
+def _container_url(location: StateLocation) -> str:
+    url = _url(location)
+    parts = urlsplit(url)
+    is_plain = parts.scheme == "http" and not is_loopback(parts.hostname or "")
+    check_transport(
+        parts.hostname or "",
+        "the url begins with http" if is_plain else "",
+        "Use https.",
+        allow_plaintext=location.allow_plaintext,
+    )
+    return url
 
 
 def _url(location: StateLocation) -> str:

@@ -6,13 +6,16 @@ fence that was raised meanwhile is seen.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from dstream.errors import AuthError, ConfigError, DStreamError, SystemFault, UnreachableError
+from dstream.loopback import is_loopback
 from dstream.state._sql import Dialect, NoTables, SqlCursor
+from dstream.state._transport import check_transport
 
 try:
     import psycopg
@@ -65,11 +68,12 @@ _DIALECT = Dialect(
 
 
 class PostgresDatabase:
-    """A connection to PostgreSQL. `url`: a connection string of libpq. Raises ConfigError `state.bad_url`."""
+    """A connection to PostgreSQL. `url`: a connection string of libpq. Raises ConfigError `state.bad_url` and
+    `state.plaintext`."""
 
     dialect = _DIALECT
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, allow_plaintext: bool) -> None:
         try:
             self._settings: dict[str, Any] = dict(psycopg.conninfo.conninfo_to_dict(url))
         except psycopg.Error:
@@ -80,6 +84,12 @@ class PostgresDatabase:
             ) from None
         host = self._settings.get("host") or "localhost"
         self.place = f"postgresql://{host}/{self._settings.get('dbname') or ''}"
+        check_transport(
+            self.place,
+            _unprotected_because(self._settings, os.environ),
+            "Add sslmode=verify-full, and sslrootcert=system if a public authority signed the server's certificate.",
+            allow_plaintext=allow_plaintext,
+        )
         self._lock = threading.Lock()
         self._connection: psycopg.Connection[Any] | None = None
 
@@ -124,6 +134,19 @@ class PostgresDatabase:
             )
         primary = error.diag.message_primary or type(error).__name__
         return SystemFault("state.write_failed", f"cannot use the state in {self.place}: {primary} (SQLSTATE {state})")
+
+
+def _unprotected_because(settings: Mapping[str, Any], environment: Mapping[str, str]) -> str:
+    """Return what leaves the connection unprotected; "": nothing. Only the modes verify-ca and verify-full check the
+    certificate, and `prefer` is the default (PostgreSQL: "SSL Support", "Protection Provided in Different Modes")."""
+
+    def setting(keyword: str) -> str:
+        return str(settings.get(keyword) or environment.get(f"PG{keyword.upper()}") or "")
+
+    hosts = (setting("hostaddr") or setting("host")).split(",")
+    is_local = not setting("service") and all(not each or each[0] in "/@" or is_loopback(each) for each in hosts)
+    mode = setting("sslmode") or "prefer"
+    return "" if is_local or mode in ("verify-ca", "verify-full") else f"sslmode is {mode}"
 
 
 class _PostgresCursor:

@@ -45,7 +45,7 @@ def _state(reader: BodyReader) -> StateSettings:
     if block is None:
         return StateSettings()
     inner = reader.inner(block, "dstream, state")
-    inner.check({"backend", "path", "history", "url", "lease"}, ())
+    inner.check({"backend", "path", "history", "url", "lease", "allow_plaintext"}, ())
     default = StateSettings()
     history = inner.count("history")
     return StateSettings(
@@ -54,6 +54,7 @@ def _state(reader: BodyReader) -> StateSettings:
         default.history if history is None else history,
         inner.text("url"),
         _lease_s(inner) or default.lease_s,
+        bool(inner.flag("allow_plaintext")),
     )
 
 

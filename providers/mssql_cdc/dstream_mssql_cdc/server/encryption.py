@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
+from dstream import odbc
 from dstream.sdk.errors import ConfigError
-from dstream.sdk.loopback import is_loopback
 from dstream_mssql_cdc.errors import TRUST_THE_CERTIFICATE
 from dstream_mssql_cdc.server.connection_string import CONFIG_PATH, ConnectionSettings
 
-_LOCAL = (".", "(local)", "(localdb)")
-"""Other names of this machine ("DSN and Connection String Keywords and Attributes", Server)."""
-
 
 def unprotected_because(settings: ConnectionSettings) -> str:
-    """Return what is unprotected on the way to another machine, and why; "" if nothing is.
-
-    "DSN and Connection String Keywords and Attributes", Encrypt and TrustServerCertificate: Encrypt=strict ignores
-    TrustServerCertificate.
-    """
-    hosts = [_host(settings.get(name)) for name in ("SERVER", "Failover_Partner") if settings.get(name)]
-    if hosts and all(is_loopback(each) or each in _LOCAL for each in hosts):
-        return ""
-    encrypt = settings.get("Encrypt")
-    if encrypt == "no":
-        return "rows are not encrypted (Encrypt=no)"
-    if encrypt != "strict" and settings.get("TrustServerCertificate") == "yes":
-        return "the server's certificate is not verified (TrustServerCertificate=yes)"
-    return ""
+    """Return what is unprotected on the way to another machine, and why; "" if nothing is."""
+    servers = [settings.get(name) for name in ("SERVER", "Failover_Partner")]
+    return odbc.unprotected_because(servers, settings.get("Encrypt"), settings.get("TrustServerCertificate"))
 
 
 def check_encryption(settings: ConnectionSettings, *, allow_plaintext: bool) -> str:
@@ -52,11 +38,3 @@ def check_driver(settings: ConnectionSettings, odbc_driver: str | None) -> None:
             hint="Remove it to use the installed driver, or set odbc_driver to the path.",
             config_path=CONFIG_PATH,
         )
-
-
-def _host(server: str) -> str:
-    """`db` of `tcp:db\\INSTANCE,1433`."""
-    server = server.strip().lower()
-    for protocol in ("tcp:", "np:", "lpc:", "admin:"):
-        server = server.removeprefix(protocol)
-    return server.partition(",")[0].partition("\\")[0].strip()
