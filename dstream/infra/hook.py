@@ -10,7 +10,9 @@ import sys
 import traceback
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from dstream.errors import ConfigError, DStreamError
@@ -52,6 +54,8 @@ class ProgramHook:
                 hint="Set program in the infrastructure block to a Python file, relative to the HCL file.",
             ) from error
         self.digest = _digest(path)
+        sys.path_hooks.insert(0, _finder_in(path.parent))
+        sys.path_importer_cache.pop(str(path.parent), None)
         if str(path.parent) not in sys.path:
             sys.path.append(str(path.parent))
         self._globals: dict[str, Any] = {"__name__": "dstream_infrastructure", "__file__": str(path)}
@@ -121,6 +125,28 @@ class ProgramHook:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [each.lineno for each in frames if each.filename == str(self._path)]
         return f"{lines[-1]}: " if lines else " "
+
+
+class _SourceLoader(SourceFileLoader):
+    """Compiles a module from its text as it is now, which is what the digest is of.
+
+    Python's own loader runs the bytecode of an earlier text that has the same size and was written in the same second.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def _finder_in(folder: Path) -> Callable[[str], FileFinder]:
+    """Return a path hook for the folder and its packages, but not for libraries installed below it, such as `.venv`."""
+
+    def finder(path: str) -> FileFinder:
+        if not Path(path).is_relative_to(folder) or "site-packages" in Path(path).parts:
+            raise ImportError(path)
+        return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (_SourceLoader, SOURCE_SUFFIXES))
+
+    return finder
 
 
 def _digest(program: Path) -> str:

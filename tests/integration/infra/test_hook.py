@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import py_compile
 from pathlib import Path
 
 from tests.integration.infra.driving import Stage
@@ -32,8 +34,12 @@ def test_a_hook_changes_and_adds_resources_in_the_same_plan(stage: Stage, tmp_pa
     assert plan.ops == {"audit": "create", "q1": "create", "q2": "create"}
     assert ("tags.team", None, "platform") in plan.diff("q1")
 
-    # A change makes the plan stale, also of a module that the file imports.
+    # A change makes the plan stale, also of a module that the file imports. Python would take its bytecode for current,
+    # because the size and the time of the file are the same.
+    py_compile.compile(str(sizes), doraise=True)
+    written = sizes.stat().st_mtime_ns
     sizes.write_text("AUDIT = 4")
+    os.utime(sizes, ns=(written, written))
     stale = stage("init", expect=plan.document, exact=True).error
     assert stale["code"] == "plan.stale"
     assert "the configuration has changed" in stale["message"]
