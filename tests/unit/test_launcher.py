@@ -58,3 +58,55 @@ from dstream import launcher
 program = "trap 'echo terminated; exit' TERM; echo ready; while :; do sleep 0.01; done"
 launcher.start(["sh", "-c", program], signal.SIGTERM).wait()
 """
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel offers this on Linux only")
+def test_a_program_gets_the_signal_once_however_many_threads_its_parent_has() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", _PARENT_WITH_THREADS, _COUNTER], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    with parent:
+        started = [parent.stdout.readline() for _ in range(8)]
+        parent.kill()
+        assert started == [b"ready\n"] * 8
+        assert [parent.stdout.readline() for _ in range(8)] == [b"1\n"] * 8
+
+
+_PARENT_WITH_THREADS = """
+import signal, sys, threading
+from dstream import launcher
+
+for _ in range(8):
+    command = [sys.executable, "-c", sys.argv[1]]
+    threading.Thread(target=lambda: launcher.start(command, signal.SIGRTMIN).wait()).start()
+"""
+_COUNTER = """
+import os, signal, time
+
+received = []
+signal.signal(signal.SIGRTMIN, lambda *_: received.append(1))
+parent = os.getppid()
+os.write(1, b"ready\\n")
+while os.getppid() == parent:
+    time.sleep(0.01)
+os.write(1, b"%d\\n" % len(received))
+"""
+"""Real-time signals are queued, so that each one counts (signal(7))."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_the_process_ends_as_the_program_does(number: signal.Signals) -> None:
+    assert launcher.start(["sh", "-c", "exit 3"], number).wait(timeout=30) == 3
+    assert launcher.start(["sh", "-c", "kill -TERM $$"], number).wait(timeout=30) == -signal.SIGTERM
+
+
+def test_the_process_group_contains_the_program() -> None:
+    program = launcher.start(
+        ["sh", "-c", "trap 'exit 4' INT; echo ready; while :; do sleep 0.01; done"],
+        signal.SIGINT,
+        stdout=subprocess.PIPE,
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline() == b"ready\n"
+    os.killpg(program.pid, signal.SIGINT)
+    with program:
+        assert program.wait(timeout=30) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -103,13 +104,19 @@ class EngineCommand(PulumiCommand):
         is_told = False
         while not done.wait(_LOOK_S):
             if keeper.look():
-                process.kill()
+                _signal(process, signal.SIGKILL)
                 return
             if self._stop.is_set() and not is_told:
                 is_told = True
-                process.send_signal(signal.SIGINT)
+                _signal(process, signal.SIGINT)
                 if is_preview and not done.wait(_PREVIEW_GRACE_S):
-                    process.kill()
+                    _signal(process, signal.SIGKILL)
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Signal the engine: it is in the group of the process that started it."""
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
+        os.killpg(process.pid, number)
 
 
 def _is_preview(arguments: Sequence[str]) -> bool:
