@@ -1,7 +1,7 @@
 """A host in its own process, so that a test can kill it.
 
-Usage: `python -m tests.conformance.hosted FOLDER INPUT_JSON OUTPUT_JSON [STATE_JSON]`. STATE_JSON: the attributes of a
-network location; the host is then a standby.
+Usage: `python -m tests.conformance.hosted FOLDER INPUT_JSON OUTPUT_JSON [STATE_JSON [JOB_JSON]]`. STATE_JSON: the
+attributes of a network location; the host is then a standby. JOB_JSON: other attributes of the job.
 
 It writes one JSON line to stdout per event. SIGINT and SIGTERM request a stop.
 """
@@ -45,13 +45,15 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.request())
     state: dict[str, Any] = json.loads(sys.argv[4]) if len(sys.argv) > 4 else {}
-    more: dict[str, Any] = {"standby": True, "state": StateLocation(folder=folder, **state)} if state else {}
+    more: dict[str, Any] = {"max_in_flight": 100}
+    if state:
+        more |= {"standby": True, "state": StateLocation(folder=folder, **state)}
+    more |= json.loads(sys.argv[5]) if len(sys.argv) > 5 else {}
     the_job = job(
         folder,
         input=provider("input.py", 3, **input_config),
         output=provider("output.py", 12, **output_config),
         drain_deadline_s=30.0,
-        max_in_flight=100,
         **more,
     )
     try:

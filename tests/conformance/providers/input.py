@@ -1,4 +1,5 @@
-"""A well-behaved input: `rows` rows from its state on, a checkpoint every `every` rows, then the end or `hold` until stop.
+"""A well-behaved input: `rows` rows from its state on, one every `delay` seconds, a checkpoint every `every` rows, then the
+end or `hold` until stop.
 
 `fault` makes it break one rule after `after` rows and `after_acks` acks. It writes two files: the acks it received to
 `acks`, and the start position from line 1 to `starts`.
@@ -132,7 +133,7 @@ def fail(now):
 done = 0
 pending = 0
 for n in range(first, first + rows):
-    if stopped.is_set():
+    if stopped.wait(config.get("delay", 0)):
         break
     raw(b'{"data":{"n":%d,"pad":"%s"},"metadata":{}}\n' % (n, b"x" * size))
     pending += 1
