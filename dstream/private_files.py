@@ -20,7 +20,7 @@ _IS_LINK = "it is a symbolic link, which DStream does not follow; remove the lin
 
 
 def make_private_folder(folder: Path) -> None:
-    """Create the folder and its missing parents with mode 0700; a `.dstream` that it creates is ignored by Git.
+    """Create the folder and its missing parents, durably and with mode 0700. Git ignores a `.dstream` that it creates.
 
     Raises OSError.
     """
@@ -32,6 +32,7 @@ def make_private_folder(folder: Path) -> None:
             each.mkdir(mode=0o700)
             if each.name == OWN_FOLDER:
                 (each / ".gitignore").write_text("*\n", encoding="utf-8")
+        sync_folder(each.parent)  # what is synced inside is lost if its folder's name is
 
 
 def open_private(path: Path, flags: int) -> int:
