@@ -138,6 +138,8 @@ def run(
         return project, [task_of(project, name) for name in (project.tasks if all_tasks else dict.fromkeys(tasks))]
 
     project, chosen = read()
+    if wanted["standby"]:  # it starts no provider until it takes over, which is too late for an error
+        _refuse_bad_configs(project, chosen)
     streams.drop_unread_messages()
     watched = RunsWatch(task.name for task in chosen)
     log = RunLog(

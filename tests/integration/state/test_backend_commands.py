@@ -91,3 +91,18 @@ def test_a_standby_that_is_stopped_while_it_waits_ends_with_0(tmp_path: Path) ->
             assert standby.ended() == 0, standby.stderr
         run.process.send_signal(signal.SIGTERM)
         assert run.ended() == 0
+
+
+def test_a_standby_with_an_invalid_config_is_refused_before_it_waits(tmp_path: Path) -> None:
+    """It would count as ready, and fail when it has to take over."""
+    (tmp_path / "dstream.hcl").write_text(HCL % ("10ms", 1_000_000))
+    (tmp_path / "new.hcl").write_text((HCL % ("10ms", 1)).replace("interval", "intervall"))
+    dstream = DStream(tmp_path)
+    with dstream.running("run", "count") as run:
+        run.says("run.started")
+        done = dstream("run", "count", "--standby", "--config", "new.hcl")
+        assert done.returncode == 3
+        assert 'unknown setting "intervall"' in done.stderr
+        assert "lease.waiting" not in done.stderr
+        run.process.send_signal(signal.SIGTERM)
+        assert run.ended() == 0
