@@ -9,7 +9,7 @@ WORKERS ?= auto
 FUZZ_S ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools odbc pulumi azurite prometheus registry chromium demo test check audit licenses sbom wheels bench fuzz soak consumers hcl-reference screens clean
+.PHONY: help setup tools odbc pulumi azurite prometheus registry chromium chart demo test check audit licenses sbom wheels bench fuzz soak consumers hcl-reference screens clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,7 +24,7 @@ $(VENV)/.ready: pyproject.toml uv.lock $(wildcard */pyproject.toml providers/*/p
 	@$(BIN)/uv sync -q --locked --inexact --python $(BIN)/python
 	@touch $@
 
-tools: odbc pulumi azurite prometheus registry chromium ## Install what wheels do not contain, once per machine: libodbc2, the Pulumi CLI, Azurite, Prometheus, docker-registry, Chromium
+tools: odbc pulumi azurite prometheus registry chromium chart ## Install what wheels do not contain, once per machine: libodbc2, the Pulumi CLI, Azurite, Prometheus, docker-registry, Chromium, Helm
 
 odbc:
 	@ldconfig -p 2>/dev/null | grep -q 'libodbc\.so\.2' || ./tools/install-libodbc2
@@ -44,10 +44,13 @@ registry:
 chromium:
 	@./tools/install-chromium
 
+chart:
+	@./tools/install-helm
+
 demo: setup ## Run DStream end to end on the sandbox
 	@$(BIN)/dstream demo
 
-test: setup azurite prometheus registry chromium ## Run all tests
+test: setup azurite prometheus registry chromium chart ## Run all tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not soak"
 
 check: setup ## Check lint, types, import graph, spelling, prose, commit subjects, the example workflow
