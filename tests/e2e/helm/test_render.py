@@ -167,10 +167,9 @@ def test_the_chart_has_the_version_of_dstream() -> None:
     assert chart["appVersion"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
-def test_every_setting_has_a_default_a_schema_and_a_row_in_the_readme() -> None:
+def test_every_setting_has_a_default_a_row_in_the_readme_and_an_example() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
     jsonschema.Draft7Validator.check_schema(schema)
-    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
 
     def settings(properties: dict[str, Any], prefix: str = "") -> set[str]:
         inner = {name: each.get("properties") for name, each in properties.items()}
@@ -178,9 +177,29 @@ def test_every_setting_has_a_default_a_schema_and_a_row_in_the_readme() -> None:
         return set().union({prefix + name for name, each in inner.items() if not each}, *nested)
 
     known = settings({name: each for name, each in schema["properties"].items() if name != "global"})
-    rows = re.findall(r"^\| ([^|]+) \|", (CHART / "README.md").read_text(), re.M)
-    assert set(re.findall(r"`([a-zA-Z.]+)`", " ".join(rows))) == known
-    for name in known:
-        at: Any = defaults
-        for part in name.split("."):
-            at = at[part]
+
+    def used(file: Path) -> set[str]:
+        document = yaml.safe_load(file.read_text())
+        return {name for name in known if _has(document, name)}
+
+    rows = " ".join(re.findall(r"^\| ([^|]+) \|", (CHART / "README.md").read_text(), re.M))
+    assert set(re.findall(r"`([a-zA-Z.]+)`", rows)) == known
+    assert used(CHART / "values.yaml") == known
+    assert set().union(*map(used, VALUES)) == known
+
+
+def _has(document: Any, name: str) -> bool:
+    for part in name.split("."):
+        if not isinstance(document, dict) or part not in document:
+            return False
+        document = document[part]
+    return True
+
+
+def test_the_values_of_the_guide_work(tmp_path: Path) -> None:
+    guide = (ROOT / "docs/operations/deploy.md").read_text()
+    (tmp_path / "values.yaml").write_text(guide.partition("```yaml\n")[2].partition("```")[0])
+    (tmp_path / "dstream.hcl").write_text('dstream {\n  state { backend = "postgres" }\n}\n')
+    documents = rendered(tmp_path / "values.yaml", "--set-file", f"config.hcl={tmp_path}/dstream.hcl")
+    (deployment,) = of_kind(documents, "Deployment")
+    assert f"deployment/{deployment['metadata']['name']}\n" in guide
