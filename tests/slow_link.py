@@ -1,4 +1,4 @@
-"""A TCP connection to a server that is slow, or away."""
+"""A TCP connection to a server that is slow, away, silent, or has forgotten its connections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ class SlowLink:
         self._target = target
         self.delay_s = delay_s
         self._is_away = False
+        self._speaks = threading.Event()
+        self._speaks.set()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._forgotten: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -28,6 +31,17 @@ class SlowLink:
         if is_away:
             self._cut()
 
+    def silent(self, is_silent: bool) -> None:
+        """Accept everything and deliver nothing, or deliver all of it now."""
+        if is_silent:
+            self._speaks.clear()
+        else:
+            self._speaks.set()
+
+    def forget(self) -> None:
+        """Accept what is sent through the present connections and deliver it never; new connections work."""
+        self._forgotten.update(each for pair in self._pairs for each in pair)
+
     def __enter__(self) -> SlowLink:
         self._thread.start()
         return self
@@ -36,6 +50,7 @@ class SlowLink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._listener.close()
+        self._speaks.set()
         self._cut()
 
     def _accept(self) -> None:
@@ -63,7 +78,9 @@ class SlowLink:
             while data := source.recv(65536):
                 if is_slow and self.delay_s:
                     time.sleep(self.delay_s)
-                sink.sendall(data)
+                self._speaks.wait()
+                if source not in self._forgotten:
+                    sink.sendall(data)
         for each in (source, sink):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)

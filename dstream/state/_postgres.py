@@ -2,14 +2,18 @@
 
 An UPDATE that waited for another transaction evaluates its condition again ("Read Committed Isolation Level"), so a
 fence that was raised meanwhile is seen.
+
+The server's timeouts do not help if it is gone after it has received a statement, or if a load balancer has forgotten
+the connection. TCP does not notice either: nothing is left to be acknowledged. So the wait for an answer ends here.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from dstream.errors import AuthError, ConfigError, DStreamError, SystemFault, UnreachableError
@@ -33,6 +37,8 @@ _SETTINGS: dict[str, Any] = {
     "options": "-c statement_timeout=10s -c lock_timeout=5s -c synchronous_commit=on",
 }
 """A connection that is dead must not delay a run; an acknowledged checkpoint must be on disk."""
+_ANSWER_S = 15.0
+"""Longer than the server's own limits."""
 _LATER = "clock_timestamp() + make_interval(secs => %(lease_s)s)"
 _DIALECT = Dialect(
     create=(
@@ -99,7 +105,7 @@ class PostgresDatabase:
             try:
                 if self._connection is None or self._connection.closed:
                     self._connection = psycopg.connect(**(_SETTINGS | self._settings), autocommit=True)
-                with self._connection.cursor() as cursor:
+                with _limited(self._connection), self._connection.cursor() as cursor:
                     yield _PostgresCursor(cursor)
             except psycopg.errors.UndefinedTable:
                 raise NoTables from None
@@ -147,6 +153,24 @@ def _unprotected_because(settings: Mapping[str, Any], environment: Mapping[str, 
     is_local = not setting("service") and all(not each or each[0] in "/@" or is_loopback(each) for each in hosts)
     mode = setting("sslmode") or "prefer"
     return "" if is_local or mode in ("verify-ca", "verify-full") else f"sslmode is {mode}"
+
+
+@contextmanager
+def _limited(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Cut the connection if the block takes longer than `_ANSWER_S`: its statement then fails."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as own:
+
+        def cut() -> None:
+            with suppress(OSError):  # closed meanwhile
+                own.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(_ANSWER_S, cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 class _PostgresCursor:

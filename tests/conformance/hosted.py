@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dstream.errors import LockedError, exit_code
+from dstream.errors import LockedError, UnreachableError, exit_code
 from dstream.host import Progress, StopRequest, run_task
 from dstream.state import StateLocation
 from tests.conformance.runs import job, provider
@@ -58,7 +58,7 @@ def main() -> int:
     )
     try:
         return 0 if run_task(the_job, events=Printed(), stop=stop).drained else 130
-    except LockedError as error:
+    except (LockedError, UnreachableError) as error:
         return exit_code(error)
 
 

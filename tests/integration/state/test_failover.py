@@ -33,7 +33,10 @@ from tests.integration.state.test_stores import SINCE
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 180.0
-LOOK_EVERY_S = 0.1
+LOOK_EVERY_S = 0.5
+POLL_S = 0.1
+UNREACHABLE = 6
+"""The exit code of a host that cannot start because the backend is away. Its supervisor starts it again."""
 ENDINGS = ["kill", "pause", "stop"]
 
 
@@ -43,14 +46,19 @@ class Host:
     def __init__(self, folder: Path, location: StateLocation, task: str) -> None:
         self.log = folder / f"host-{time.monotonic_ns()}.jsonl"
         state = {name: getattr(location, name) for name in ("stack", "backend", "history", "url", "lease_s")}
-        rows = {"rows": 10**9, "every": 5, "delay": 0.02}
+        rows = {"rows": 10**9, "every": 5, "delay": 0.1}
         sink = {"sink": str(folder / "sink"), "delay": 0.01}
-        arguments = [str(folder), *map(json.dumps, (rows, sink, state, {"task": task}))]
+        more = {"task": task, "progress_every_s": 1.0}
+        arguments = [str(folder), *map(json.dumps, (rows, sink, state, more))]
         with self.log.open("wb") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.conformance.hosted", *arguments], cwd=ROOT, stdout=out
             )
         self.pid = self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -65,6 +73,9 @@ class Host:
     def says(self, event: str) -> list[dict[str, Any]]:
         lines = self.log.read_text().splitlines()
         return [found for found in map(json.loads, lines) if found["event"] == event]
+
+    def has_said(self, event: str) -> bool:
+        return f'"{event}"' in self.log.read_text()
 
 
 class Watch(threading.Thread):
@@ -107,7 +118,7 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
     deadline_s = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline_s, f"timed out: {what}"
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_S)
 
 
 @contextmanager
@@ -144,17 +155,12 @@ class Rounds:
 
     def go(self, written: Callable[[str], list[tuple[int, int]]]) -> None:
         self._folder.mkdir()
-        with (
-            closing(open_store(self._location, self.task)) as store,
-            closing(open_store(self._location, self.task)) as asked,
-        ):
-            self._asked = asked
+        with closing(open_store(self._location, self.task)) as store:
             self._watch = Watch(self._location, self.task, store)
             self._hosts = [self._started(), self._started()]
             self._watch.start()
             try:
                 for left, ending in reversed(list(enumerate(self._endings))):
-                    self._watch.moves()
                     self._fail_over(ending, is_last=not left)
                 for host in self._hosts:
                     host.send(signal.SIGTERM)
@@ -177,23 +183,25 @@ class Rounds:
     def _started(self) -> Host:
         return Host(self._folder, self._location, self.task)
 
-    def _holder(self) -> int | None:
-        try:
-            found = self._asked.holder()
-        except DStreamError:
-            return None
-        return found.pid if found else None
+    def _supervised(self) -> list[Host]:
+        """Start hosts again that could not reach the backend, and return all."""
+        for host in [each for each in self._hosts if each.exit_code == UNREACHABLE]:
+            self._hosts[self._hosts.index(host)] = self._started()
+        return self._hosts
+
+    def _first(self, event: str, but: Host | None = None) -> Host | None:
+        return next((host for host in self._supervised() if host.has_said(event) and host is not but), None)
 
     def _fail_over(self, ending: str, *, is_last: bool) -> None:
         """End or pause the host that runs the task, wait until the other one has taken over, and start a new standby."""
-        wait_for(lambda: self._holder() in {host.pid for host in self._hosts}, "a holder")
-        pid = self._holder()
-        old = next(host for host in self._hosts if host.pid == pid)
-        other = next(host for host in self._hosts if host is not old)
-        wait_for(lambda: bool(other.says("lease.waiting")), "the standby")
+        wait_for(lambda: self._first("run.started") is not None, "a stream")
+        old = self._first("run.started")
+        assert old is not None
+        wait_for(lambda: self._first("lease.waiting", but=old) is not None, "a standby")
+        self._watch.moves()
         start_s = time.monotonic()
         old.send({"kill": signal.SIGKILL, "pause": signal.SIGSTOP, "stop": signal.SIGTERM}[ending])
-        wait_for(lambda: self._holder() == other.pid, "the takeover")
+        wait_for(lambda: self._first("lease.taken", but=old) is not None, "the takeover")
         self.took.append((ending, time.monotonic() - start_s))
         self._watch.moves()
         if ending == "pause":
@@ -201,6 +209,8 @@ class Rounds:
         assert old.ended() == {"kill": -signal.SIGKILL, "pause": 4, "stop": 0}[ending]
         if ending == "pause":
             (failed,) = old.says("run.failed")
+            other = self._first("lease.taken", but=old)
+            assert other is not None
             assert failed["code"] == "state.lease_lost"
             assert f"(pid {other.pid}, dstream run)" in failed["message"]
         self._hosts.remove(old)

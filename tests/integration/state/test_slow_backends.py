@@ -1,4 +1,4 @@
-"""A backend that is slow or away delays checkpoints, and loses nothing."""
+"""A backend that is slow delays checkpoints, and loses nothing. Outages: test_outages.py."""
 
 from __future__ import annotations
 
@@ -58,28 +58,6 @@ def test_with_a_slow_backend_the_newest_checkpoint_wins(
     assert sink_numbers(tmp_path) == list(range(1000))
     assert stored(location)["state"] == {"next": 1000}
     assert (tmp_path / "acks").read_text().split()[-1] == "200"
-
-
-def test_rows_stop_while_the_lease_cannot_be_proven_and_go_on_after_the_outage(
-    link: SlowLink, location: StateLocation, tmp_path: Path
-) -> None:
-    background = Background(counting(tmp_path, location, rows=10**6, every=5, size=2000))
-    events = background.events
-    events.wait_for_progress(lambda progress: progress.checkpoints_stored > 2)
-    link.away(True)
-    events.wait_for("state.unavailable")
-    events.wait_for_progress(lambda progress: progress.condition.reason == "the state backend does not renew the lease")
-    link.away(False)
-    before = events.last_progress.rows_settled
-    events.wait_for_progress(lambda progress: progress.rows_settled > before + 500)
-    background.stop.request()
-    summary = background.result(60.0)
-    assert summary.drained
-    assert summary.progress.restarts == 0
-    assert len(events.named("state.unavailable")) == 1
-    numbers = sink_numbers(tmp_path)
-    assert numbers == list(range(len(numbers)))
-    assert stored(location)["state"] == {"next": len(numbers)}
 
 
 def test_an_outage_after_the_last_checkpoint_does_not_spoil_a_drain(
