@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from dstream.errors import ConfigError, ConfigErrors, SourceLocation
 from dstream.protocol import DEFAULT_MAX_LINE
 from dstream.protocol.config_schema import ConfigPath
 from dstream.protocol.transforms import Transform
-from dstream.state import StateBackend, StateLocation
+from dstream.state import SecondLock, StateBackend, StateLocation
 
 DEFAULT_START_TIMEOUT_S = 60.0
 Role = Literal["input", "transform", "output"]
@@ -197,6 +197,19 @@ class Project:
         return StateLocation(
             self.stack, folder, settings.backend, settings.history, url, settings.lease_s, settings.allow_plaintext
         )
+
+    def state_of(self, task: Task) -> StateLocation:
+        """Where the checkpoints of a task are, locked in addition as the original's `lock_config` of `mssql_cdc` says.
+
+        The task's input must have been evaluated. The provider refuses a `lock_config` that is not valid.
+        """
+        config = task.input.config.get("lock_config") if task.input.provider == "mssql_cdc" else None
+        if not isinstance(config, Mapping) or config.get("type") != "azure_blob":
+            return self.state
+        lock = [config.get(name) for name in ("connection_string", "container_name")]
+        if not all(isinstance(each, str) and each for each in lock):
+            return self.state
+        return replace(self.state, second_lock=SecondLock(*map(str, lock)))
 
     @property
     def socket_dir(self) -> Path:

@@ -5,11 +5,13 @@ from dstream.state._file import FileStore
 from dstream.state._holder import TaskLockHolder
 from dstream.state._lock import TaskLock
 from dstream.state._open import StateBackend, StateLocation, has_checkpoint, open_store, stored_tasks
+from dstream.state._second_lock import SecondLock
 from dstream.state._store import Lease, StateStore
 
 __all__ = [
     "FileStore",
     "Lease",
+    "SecondLock",
     "StateBackend",
     "StateLocation",
     "StateStore",

@@ -22,11 +22,13 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 import msgspec
 
 from dstream.errors import AuthError, ConfigError, DStreamError, UnreachableError
+from dstream.loopback import is_loopback
 from dstream.state._document import StoredState, decode_state, encode_state, file_name, stored_hint
 from dstream.state._history import HistoryPace, decoded, entry_name
 from dstream.state._holder import TaskLockHolder, decode_holder, locked
 from dstream.state._lease import RenewedLease, lost
 from dstream.state._store import Lease
+from dstream.state._transport import check_transport
 
 try:
     from azure.core import MatchConditions
@@ -64,13 +66,24 @@ _SIGN_IN = (
 
 
 class BlobStore:
-    """A task's blob at `<stack>/<task>.json`. `url`: of the container."""
+    """A task's blob at `<stack>/<task>.json`."""
 
-    def __init__(self, url: str, stack: str, task: str, history: int, lease_s: float) -> None:
-        self._container = container_client(url)
+    def __init__(
+        self,
+        container: ContainerClient,
+        stack: str,
+        task: str,
+        history: int,
+        lease_s: float,
+        *,
+        is_only_lock: bool = False,
+    ) -> None:
+        """`is_only_lock`: it is used only for its lease, in `<stack>/<task>.lock` of a container that may not exist."""
+        self._container = container
         self._task = task
         self._lease_s = lease_s
-        self._name = f"{file_name(stack)}/{file_name(task)}.json"
+        self._is_only_lock = is_only_lock
+        self._name = f"{file_name(stack)}/{file_name(task)}.{'lock' if is_only_lock else 'json'}"
         self._kept = f"{file_name(stack)}/{file_name(task)}.history/"
         self._blob: BlobClient = self._container.get_blob_client(self._name)
         self._etag: str | None = None
@@ -132,13 +145,7 @@ class BlobStore:
         """Take the lease under an id of our own, so that a repeated request takes it only once."""
         lease = BlobLeaseClient(self._blob, str(uuid.uuid4()))
         with reported(self._container):
-            try:
-                self._blob.upload_blob(_NO_CHECKPOINT, overwrite=False)
-            except ResourceExistsError:
-                pass
-            except HttpResponseError as error:
-                if error.status_code != 412:  # leased by another process, so it exists
-                    raise
+            self._create_blob()
             try:
                 lease.acquire(lease_duration=int(self._lease_s))
             except HttpResponseError as error:
@@ -177,6 +184,20 @@ class BlobStore:
                 return None
         is_leased = found.lease.state == "leased"
         return decode_holder(unquote(found.metadata.get(_NOTE, ""))) if is_leased else None
+
+    def _create_blob(self) -> None:
+        """Create the blob unless it exists, and the container of a lock, as the original DStream does."""
+        try:
+            self._blob.upload_blob(_NO_CHECKPOINT, overwrite=False)
+        except ResourceExistsError:
+            pass
+        except HttpResponseError as error:
+            if self._is_only_lock and _code(error) == "ContainerNotFound":
+                with suppress(ResourceExistsError):  # by another host
+                    self._container.create_container()
+                self._create_blob()
+            elif error.status_code != 412:  # leased by another process, so it exists
+                raise
 
     def _write(self, document: bytes, lease: Lease) -> None:
         """Replace the document. Raises `state.lease_lost` if another process has the lease."""
@@ -217,10 +238,10 @@ class BlobStore:
                     continue
 
 
-def stored_in_container(url: str, stack: str) -> set[str]:
+def stored_in_container(url: str, stack: str, *, allow_plaintext: bool) -> set[str]:
     """Return the names of the tasks that have a checkpoint."""
     prefix = f"{file_name(stack)}/"
-    with container_client(url) as container, reported(container):
+    with container_client(url, allow_plaintext=allow_plaintext) as container, reported(container):
         return {
             unquote(each.name.removeprefix(prefix).removesuffix(".json"))
             for each in container.walk_blobs(name_starts_with=prefix)
@@ -228,7 +249,7 @@ def stored_in_container(url: str, stack: str) -> set[str]:
         }
 
 
-def container_client(url: str) -> ContainerClient:
+def container_client(url: str, *, allow_plaintext: bool = False) -> ContainerClient:
     """Return the client of a container, with a shared access signature in the URL, AZURE_STORAGE_KEY or
     DefaultAzureCredential."""
     logging.getLogger("azure").setLevel(logging.CRITICAL)  # DStream reports each failure once
@@ -245,14 +266,36 @@ def container_client(url: str) -> ContainerClient:
     if isinstance(credential, str) and ".blob." not in (parts.hostname or ""):
         # The account of an emulator is the first part of the path; the client takes it from the host otherwise.
         credential = {"account_name": parts.path.strip("/").partition("/")[0], "account_key": credential}
-    client: ContainerClient = ContainerClient.from_container_url(
-        url,
-        credential=credential,
-        retry_policy=LinearRetry(backoff=1, retry_total=2),
-        connection_timeout=5,
-        read_timeout=10,
-    )
+    client = ContainerClient.from_container_url(url, credential=credential, **_patience())
+    _check_transport(client, allow_plaintext)
     return client
+
+
+def connected_container(connection_string: str, container: str, *, allow_plaintext: bool) -> ContainerClient:
+    """Return the client of a container, with the credentials in the connection string of its account."""
+    logging.getLogger("azure").setLevel(logging.CRITICAL)
+    try:
+        client = ContainerClient.from_connection_string(connection_string, container, **_patience())
+    except ValueError:
+        raise ConfigError(
+            "state.bad_url",
+            "the connection string of the lock is not one of a storage account",
+            hint="Copy it from the account's access keys: DefaultEndpointsProtocol=https;AccountName=..;AccountKey=..",
+        ) from None
+    _check_transport(client, allow_plaintext)
+    return client
+
+
+def _check_transport(container: ContainerClient, allow_plaintext: bool) -> None:
+    url = urlsplit(container.url)
+    is_plain = url.scheme == "http" and not is_loopback(url.hostname or "")
+    check_transport(
+        place_of(container), "it uses http" if is_plain else "", "Use https.", allow_plaintext=allow_plaintext
+    )
+
+
+def _patience() -> dict[str, Any]:
+    return {"retry_policy": LinearRetry(backoff=1, retry_total=2), "connection_timeout": 5, "read_timeout": 10}
 
 
 def _default_credential() -> object:

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from dstream.errors import ConfigError, DStreamError
-from dstream.loopback import is_loopback
 from dstream.state._file import FileStore, stored_in_folder
+from dstream.state._second_lock import SecondLock, TwiceLockedStore
 from dstream.state._sql import SqlDatabase, SqlStore, stored_in_database
 from dstream.state._store import StateStore
-from dstream.state._transport import check_transport
 
 StateBackend = Literal["file", "azblob", "postgres", "mssql"]
 
@@ -37,14 +36,17 @@ class StateLocation:
     url: str = field(default="", repr=False)
     """Of a network backend; may contain credentials."""
     lease_s: float = 30.0
-    """Of a network backend: how long a lease lasts without being renewed."""
+    """Of a network backend and of `second_lock`: how long a lease lasts without being renewed."""
     allow_plaintext: bool = False
     """Whether a backend on another machine can be used without TLS, or without verifying its certificate."""
+    second_lock: SecondLock | None = None
+    """Where the task is locked as well."""
 
     @property
     def secrets(self) -> frozenset[str]:
-        """The credentials in the URL, as written and decoded."""
-        found = [found for pattern in _CREDENTIALS for found in pattern.findall(self.url)]
+        """The credentials in the URL and of the second lock, as written and decoded."""
+        texts = (self.url, self.second_lock.connection_string if self.second_lock else "")
+        found = [found for pattern in _CREDENTIALS for text in texts for found in pattern.findall(text)]
         return frozenset(each for found in found for each in (found, unquote(found)) if each)
 
 
@@ -53,10 +55,26 @@ def open_store(location: StateLocation, task: str) -> StateStore:
 
     Raises ConfigError `state.no_url`, `state.bad_url`, `state.plaintext` or `state.not_installed`.
     """
-    if location.backend == "azblob":
-        from dstream.state._blob import BlobStore
+    store = _store(location, task)
+    if location.second_lock is None:
+        return store
+    from dstream.state._blob import BlobStore, connected_container
 
-        return BlobStore(_container_url(location), location.stack, task, location.history, location.lease_s)
+    container = connected_container(
+        location.second_lock.connection_string,
+        location.second_lock.container,
+        allow_plaintext=location.allow_plaintext,
+    )
+    second = BlobStore(container, location.stack, task, 0, location.lease_s, is_only_lock=True)
+    return TwiceLockedStore(store, second)
+
+
+def _store(location: StateLocation, task: str) -> StateStore:
+    if location.backend == "azblob":
+        from dstream.state._blob import BlobStore, container_client
+
+        container = container_client(_url(location), allow_plaintext=location.allow_plaintext)
+        return BlobStore(container, location.stack, task, location.history, location.lease_s)
     if location.backend != "file":
         return SqlStore(partial(_database, location), location.stack, task, location.history, location.lease_s)
     return FileStore(location.folder, location.stack, task, location.history)
@@ -67,7 +85,7 @@ def stored_tasks(location: StateLocation) -> set[str]:
     if location.backend == "azblob":
         from dstream.state._blob import stored_in_container
 
-        return stored_in_container(_container_url(location), location.stack)
+        return stored_in_container(_url(location), location.stack, allow_plaintext=location.allow_plaintext)
     if location.backend != "file":
         return stored_in_database(_database(location), location.stack)
     return stored_in_folder(location.folder, location.stack)
@@ -81,19 +99,6 @@ def _database(location: StateLocation) -> SqlDatabase:
     from dstream.state._mssql import MssqlDatabase
 
     return MssqlDatabase(_url(location), allow_plaintext=location.allow_plaintext)
-
-
-def _container_url(location: StateLocation) -> str:
-    url = _url(location)
-    parts = urlsplit(url)
-    is_plain = parts.scheme == "http" and not is_loopback(parts.hostname or "")
-    check_transport(
-        parts.hostname or "",
-        "the url begins with http" if is_plain else "",
-        "Use https.",
-        allow_plaintext=location.allow_plaintext,
-    )
-    return url
 
 
 def _url(location: StateLocation) -> str:

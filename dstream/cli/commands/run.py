@@ -219,7 +219,7 @@ def _job(project: Project, task: Task, wanted: _Wanted, look: ProviderSpec | Non
         transforms=[each.transform for each in task.transforms if each.transform],
         transforms_place=task.transforms[0].place if task.transforms else None,
         is_look=look is not None,
-        state=project.state,
+        state=project.state_of(task),
         infrastructure=infrastructure_of(project, task.name),
         cwd=project.folder,
         once=wanted.once,

@@ -20,9 +20,14 @@ TablePattern = Annotated[str, Meta(min_length=1)]
 
 
 class LockConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A setting of the original DStream, accepted but ignored: the host locks the state of each running task."""
+    """A setting of the original DStream. The host holds the lock while the task runs; this provider only checks it."""
 
-    type: Literal["none"] = "none"
+    type: Annotated[
+        Literal["none", "azure_blob"],
+        Meta(description="azure_blob: also lock the task in a container of Azure Blob Storage"),
+    ] = "none"
+    connection_string: Annotated[Secret[str] | None, Meta(description="of the storage account")] = None
+    container_name: Annotated[str | None, identifier(), Meta(description="created if it does not exist")] = None
 
 
 class ColumnChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -156,6 +161,18 @@ def checked(config: Config) -> Config:
         raise ConfigError(
             "mssql.max_bytes", "max_bytes_per_poll must be at least 64KiB", config_path="max_bytes_per_poll"
         )
+    lock = config.lock_config
+    required = {
+        "connection_string": lock.connection_string and lock.connection_string.reveal(),
+        "container_name": lock.container_name,
+    }
+    for name, value in required.items():
+        if lock.type == "azure_blob" and not value:
+            raise ConfigError(
+                "mssql.lock_config",
+                f'a lock_config of type "azure_blob" requires {name}',
+                config_path=f"lock_config.{name}",
+            )
     if config.manage_capture_instances and config.read_only_intent:
         raise ConfigError(
             "mssql.manage_capture_instances",

@@ -28,7 +28,9 @@ def test_an_original_config_loads() -> None:
     [
         ({"poll_intervall": "1s"}, "poll_intervall"),
         ({"tables": []}, "tables"),
-        ({"lock_config": {"type": "azure_blob"}}, "lock_config.type"),
+        ({"lock_config": {"type": "consul"}}, "lock_config.type"),
+        ({"lock_config": {"type": "azure_blob", "container_name": "locks"}}, "lock_config.connection_string"),
+        ({"lock_config": {"type": "azure_blob", "connection_string": "AccountName=a"}}, "lock_config.container_name"),
         ({"poll_interval": "40s"}, "max_poll_interval"),
         ({"poll_interval": "0s"}, "poll_interval"),
         ({"query_timeout": "0s"}, "query_timeout"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dstream.errors import ConfigError
-from dstream.state import StateLocation, open_store
+from dstream.state import SecondLock, StateLocation, open_store
 from dstream.state._mssql import MssqlDatabase
 from dstream.state._postgres import PostgresDatabase
 
@@ -76,3 +77,12 @@ def test_the_environment_of_libpq_counts(monkeypatch: pytest.MonkeyPatch) -> Non
         opened("postgres", "dbname=d", allow_plaintext=False)
     monkeypatch.setenv("PGSSLMODE", "verify-full")
     opened("postgres", "dbname=d", allow_plaintext=False)
+
+
+def test_the_lock_of_the_original_is_held_to_the_same(tmp_path: Path) -> None:
+    account = "DefaultEndpointsProtocol=http;AccountName=acct;AccountKey=aHVudGVyMg==;EndpointSuffix=core.windows.net"
+    location = StateLocation("dev", tmp_path, second_lock=SecondLock(account, "locks"))
+    with pytest.raises(ConfigError) as caught:
+        open_store(location, "orders")
+    assert caught.value.code == "state.plaintext"
+    open_store(replace(location, allow_plaintext=True), "orders").close()
