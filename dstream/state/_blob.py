@@ -142,12 +142,16 @@ class BlobStore:
         self._container.close()
 
     def acquire(self, holder: TaskLockHolder) -> str:
-        """Take the lease under an id of our own, so that a repeated request takes it only once."""
+        """Take the lease under an id of our own, so that a repeated request takes it only once. A standby asks every
+        second, so this is one request unless it succeeds, or the blob does not exist."""
         lease = BlobLeaseClient(self._blob, str(uuid.uuid4()))
         with reported(self._container):
-            self._create_blob()
             try:
-                lease.acquire(lease_duration=int(self._lease_s))
+                try:
+                    lease.acquire(lease_duration=int(self._lease_s))
+                except ResourceNotFoundError:
+                    self._create_blob()
+                    lease.acquire(lease_duration=int(self._lease_s))
             except HttpResponseError as error:
                 if _code(error) != "LeaseAlreadyPresent":
                     raise

@@ -32,7 +32,7 @@ from dstream.state._blob import container_client
 from tests.integration.state.test_stores import SINCE
 
 ROOT = Path(__file__).parents[3]
-PATIENCE_S = 180.0
+PATIENCE_S = 300.0
 LOOK_EVERY_S = 0.5
 POLL_S = 0.1
 UNREACHABLE = 6
@@ -46,7 +46,7 @@ class Host:
     def __init__(self, folder: Path, location: StateLocation, task: str) -> None:
         self.log = folder / f"host-{time.monotonic_ns()}.jsonl"
         state = {name: getattr(location, name) for name in ("stack", "backend", "history", "url", "lease_s")}
-        rows = {"rows": 10**9, "every": 5, "delay": 0.1}
+        rows = {"rows": 10**9, "every": 5, "delay": 0.2}
         sink = {"sink": str(folder / "sink"), "delay": 0.01}
         more = {"task": task, "progress_every_s": 1.0}
         arguments = [str(folder), *map(json.dumps, (rows, sink, state, more))]
