@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+
+import msgspec
 
 from dstream.telemetry.figures import document
 from dstream.telemetry.health import RunsWatch
@@ -40,7 +41,7 @@ def page_headers() -> Mapping[str, str]:
 
 def page_figures(runs: RunsWatch) -> bytes:
     """Return the body of /figures.json, which is the page's own: it changes without notice."""
-    return json.dumps(document(runs)).encode() + b"\n"
+    return msgspec.json.encode(document(runs)) + b"\n"
 
 
 def _hash_of(tag: bytes) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -78,3 +79,14 @@ def test_slow_clients_are_disconnected_and_too_many_are_refused(
         assert each.recv(1) == b""
         each.close()
     assert ask(port, "localhost") == 200
+
+
+def test_a_server_that_nobody_asks_closes_without_waiting() -> None:
+    elapsed_s = []
+    for _ in range(5):
+        server = MetricsServer("127.0.0.1", 0, RunsWatch([]))
+        server.start()
+        started_s = time.perf_counter()
+        server.close()
+        elapsed_s.append(time.perf_counter() - started_s)
+    assert min(elapsed_s) < 0.1
