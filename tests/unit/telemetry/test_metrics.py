@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dstream.host import CONDITION_PHASES, Condition, MetricValue, Progress
 from dstream.telemetry.health import RunsWatch
-from dstream.telemetry.metrics import HOST_METRICS, render
+from dstream.telemetry.host_metrics import HOST_METRICS
+from dstream.telemetry.metrics import render
 
 DOCS = Path(__file__).parents[3] / "docs" / "operations" / "metrics.md"
 
