@@ -68,6 +68,9 @@ _IN_ENVIRONMENT = (
 )
 """Variables that the Pulumi engine, its backends and azure-native read."""
 
+_HEADERS = tuple(f"OTEL_EXPORTER_OTLP_{signal}HEADERS" for signal in ("", "TRACES_", "METRICS_", "LOGS_"))
+"""What an OTLP exporter sends with each request, such as an API key."""
+
 _MOST_PACKED = 2
 """How often base64 and hexadecimal inside each other are unpacked, after the first time."""
 _LARGE_STORED = 16 * 1024
@@ -77,8 +80,19 @@ ErrorT = TypeVar("ErrorT", bound=DStreamError)
 
 
 def environment_secrets(environ: Mapping[str, str]) -> set[str]:
-    """Return the credentials of the Pulumi engine in the environment; shorter ones would match everywhere."""
-    return {value for name in _IN_ENVIRONMENT if len(value := environ.get(name, "")) >= _SHORTEST_STORED}
+    """Return the credentials in the environment of the Pulumi engine and of exports to a collector; shorter ones would
+    match everywhere."""
+    values = [environ.get(name, "") for name in _IN_ENVIRONMENT]
+    values += [part for name in _HEADERS for part in _header_values(environ.get(name, ""))]
+    return {value for value in values if len(value) >= _SHORTEST_STORED}
+
+
+def _header_values(headers: str) -> Iterator[str]:
+    """Yield the values of `name=value,name=value` (OpenTelemetry, "OTLP exporter": as in W3C Baggage), also decoded and
+    without a scheme such as `Bearer`. What has another form is a value as a whole."""
+    for header in headers.split(","):
+        value = header.partition("=")[2].strip() or header.strip()
+        yield from (value, unquote(value), unquote(value).rpartition(" ")[2])
 
 
 class _Texts:

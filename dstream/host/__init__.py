@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         StopRequest,
     )
     from dstream.host.run.run import run_task
+    from dstream.host.run.tracing import RowsSpan, TracedRows, Tracer
 
 _MODULES = {
     "CONDITION_PHASES": "dstream.host.run.condition",
@@ -40,9 +41,12 @@ _MODULES = {
     "Progress": "dstream.host.run.job",
     "ProviderSpec": "dstream.host.provider.spec",
     "RestartPolicy": "dstream.host.run.job",
+    "RowsSpan": "dstream.host.run.tracing",
     "RunPhase": "dstream.host.run.condition",
     "RunSummary": "dstream.host.run.job",
     "StopRequest": "dstream.host.run.job",
+    "TracedRows": "dstream.host.run.tracing",
+    "Tracer": "dstream.host.run.tracing",
     "check_configs": "dstream.host.provider.describe",
     "ask_host": "dstream.host.run.control_socket",
     "run_lifecycle": "dstream.host.lifecycle.command",
@@ -64,9 +68,12 @@ __all__ = [
     "Progress",
     "ProviderSpec",
     "RestartPolicy",
+    "RowsSpan",
     "RunPhase",
     "RunSummary",
     "StopRequest",
+    "TracedRows",
+    "Tracer",
     "ask_host",
     "check_configs",
     "run_lifecycle",

@@ -7,7 +7,7 @@ control kind decodes to None.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -110,6 +110,15 @@ class Ack(msgspec.Struct, frozen=True, tag_field="dstream", tag="ack", omit_defa
     seq: int
     n: int | msgspec.UnsetType = msgspec.UNSET
     rejected: int = 0
+
+
+class TraceContext(msgspec.Struct, frozen=True, tag_field="dstream", tag="trace"):
+    """To an output with the capability `trace`: the context of the data lines that follow, until the next such line.
+
+    The format is version 00 of W3C Trace Context, 3.2.
+    """
+
+    traceparent: Annotated[str, msgspec.Meta(pattern="^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\\Z")]
 
 
 class Stop(msgspec.Struct, frozen=True, tag_field="dstream", tag="stop"):
@@ -279,6 +288,7 @@ Control = (
     | Welcome
     | Checkpoint
     | Ack
+    | TraceContext
     | Stop
     | SnapshotRequest
     | End
@@ -299,6 +309,7 @@ _KINDS = frozenset(
         "welcome",
         "checkpoint",
         "ack",
+        "trace",
         "stop",
         "snapshot",
         "end",

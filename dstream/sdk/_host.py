@@ -47,7 +47,7 @@ class StdioProviderHost:
         if self._class.doctor is not Provider.doctor:
             capabilities.append("doctor")
         if issubclass(self._class, OutputProvider):
-            capabilities.append("transform")
+            capabilities += ("trace", "transform")
             if self._class.dead_letters is not OutputProvider.dead_letters:
                 capabilities.append("dead_letters")
         if self._manages_infrastructure:

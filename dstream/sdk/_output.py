@@ -13,7 +13,7 @@ from collections import deque
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
-from dstream.protocol.messages import Ack, Checkpoint, Stop, encode
+from dstream.protocol.messages import Ack, Checkpoint, Stop, TraceContext, encode
 from dstream.sdk._channel import Channel
 from dstream.sdk._lines import LineSplitter
 from dstream.sdk._provider import OutputProvider
@@ -44,6 +44,7 @@ class OutputRun:
         """Lines received since the last batch: those pending, and those that a transform dropped."""
         self._sent_lines = 0
         self._under_way: deque[Future[None]] = deque()
+        self._traceparent = ""
         self._stopped = False
 
     def run(self) -> None:
@@ -69,6 +70,9 @@ class OutputRun:
                 with self._lock:
                     self._settlement.checkpoint(part.seq)
                     self._send(self._settlement.ack())
+            elif isinstance(part, TraceContext):
+                self._cut()  # a batch has one context
+                self._traceparent = part.traceparent
             elif isinstance(part, Stop):
                 self._stopped = True
                 self._cut()
@@ -125,7 +129,7 @@ class OutputRun:
         while len(self._under_way) >= self._limits.max_pending:
             wait([self._under_way[0]])
             self._raise_failures()
-        batch = Batch(self._pending, self._pending_bytes)
+        batch = Batch(self._pending, self._pending_bytes, self._traceparent)
         dropped = self._uncut_lines - len(self._pending)
         self._sent_lines += self._uncut_lines
         self._pending = []

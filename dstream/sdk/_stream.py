@@ -71,11 +71,13 @@ class Stop:
 class Batch:
     """Lines for an output, in order and without newlines; `size` is their total length in bytes."""
 
-    __slots__ = ("_rows", "lines", "rejected", "size")
+    __slots__ = ("_rows", "lines", "rejected", "size", "traceparent")
 
-    def __init__(self, lines: Sequence[bytes], size: int) -> None:
+    def __init__(self, lines: Sequence[bytes], size: int, traceparent: str = "") -> None:
         self.lines = lines
         self.size = size
+        self.traceparent = traceparent
+        """The trace context of all lines, for the messages made of them (W3C Trace Context, 3.2); "" without one."""
         self.rejected = 0
         """Set by `write`: how many of the lines went to a dead-letter store instead."""
         self._rows: list[dict[str, Any]] | None = None

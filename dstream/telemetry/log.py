@@ -95,12 +95,12 @@ def as_own_event(event: str, fields: dict[str, Any]) -> tuple[str, dict[str, Any
 def event_text(event: str, fields: dict[str, Any]) -> str:
     """Return the event and its fields as in a line of text, not escaped."""
     event, fields = as_own_event(event, fields)
-    return " ".join([event, *(f"{name}={_text(value)}" for name, value in _flat(fields) if value is not None)])
+    return " ".join([event, *(f"{name}={_text(value)}" for name, value in flat_fields(fields) if value is not None)])
 
 
 def _text_line(time: datetime, level: str, event: str, fields: dict[str, Any]) -> str:
     """A text of several lines, such as a traceback, is written below the line, indented."""
-    flat = [(name, value) for name, value in _flat(fields) if value is not None]
+    flat = [(name, value) for name, value in flat_fields(fields) if value is not None]
     below = [value for _, value in flat if isinstance(value, str) and len(value.splitlines()) > 1]
     parts = " ".join(f"{_text(name)}={_text(value)}" for name, value in flat if value not in below)
     first = f"{time:%Y-%m-%dT%H:%M:%SZ} {shown(_SHORT.get(level, level)):<5} {shown(event):<16} {parts}".rstrip()
@@ -126,11 +126,11 @@ def _text(value: Any) -> str:
     return f"'{text}'" if '"' in text and "'" not in text and only_quotes_escaped else quoted
 
 
-def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat_fields(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the fields, those of a mapping under its name, and a list of plain values as text."""
     for name, value in fields.items():
         if isinstance(value, Mapping) and value:
-            yield from _flat({str(key): each for key, each in value.items()}, f"{prefix}{name}.")
+            yield from flat_fields({str(key): each for key, each in value.items()}, f"{prefix}{name}.")
         elif isinstance(value, (list, tuple)) and all(isinstance(each, (str, int, float)) for each in value):
             yield f"{prefix}{name}", ", ".join(each if isinstance(each, str) else _dumps(each) for each in value)
         else:

@@ -215,6 +215,20 @@ def test_the_placeholder_of_a_hint_is_kept() -> None:
     assert Redactor().text("password=...x; pwd=....") == "password=***; pwd=***"
 
 
+@pytest.mark.parametrize(
+    ("headers", "leaks"),
+    [
+        ("api-key=k3y-of-the-collector", "k3y-of-the-collector"),
+        ("a=b,Authorization=Bearer%20k3y-of-the-collector", "Bearer k3y-of-the-collector and k3y-of-the-collector"),
+        ("k3y-of-the-collector", "k3y-of-the-collector"),
+    ],
+)
+def test_the_headers_of_an_otlp_exporter_are_hidden(headers: str, leaks: str) -> None:
+    for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
+        redactor = Redactor(secrets=environment_secrets({name: headers}))
+        assert "k3y" not in redactor.text(f"refused: {leaks}")
+
+
 def test_credentials_of_the_engine_in_the_environment_are_hidden() -> None:
     environ = {
         "PULUMI_ACCESS_TOKEN": "pul-0123456789",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sys
 import uuid
@@ -24,7 +25,7 @@ from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import infrastructure_of, load_project, output_spec_of, spec_of, task_of
 from dstream.cli.stopping import stopped_by_signals
-from dstream.cli.view.progress import RunLog
+from dstream.cli.view.progress import RunLog, TaskLog
 from dstream.config import Project, Role, Task
 from dstream.config.blocks.complaints import Complaints
 from dstream.config.model import ROLES
@@ -32,6 +33,7 @@ from dstream.config.units import seconds
 from dstream.errors import DStreamError
 from dstream.garbage_collection import collect_as_usual
 from dstream.host import Job, ProviderSpec, RestartPolicy, RunSummary, timestamp
+from dstream.telemetry.exporting import exporting
 from dstream.telemetry.health import RunsWatch
 
 _UNLIMITED = 1 << 62
@@ -125,6 +127,7 @@ def run(
     A second signal exits immediately. SIGHUP reads the configuration again and restarts the tasks that have changed; if
     the process has a terminal, it drains. The next run resumes at the checkpoint; after a crash, rows may repeat, but
     none are lost. Several tasks run concurrently and independently; the exit code is the highest of all.
+    With OTEL_EXPORTER_OTLP_ENDPOINT set, metrics and traces are exported to an OpenTelemetry Collector.
     """
     if bool(tasks) == all_tasks:
         raise click.UsageError("Specify at least one task, or use --all.")
@@ -169,7 +172,16 @@ def run(
         output = stack.enter_context(stdout_spec(flags.max_rows)) if is_look else None
         jobs = [_job(project, task, flags, output) for task in chosen]
         stack.enter_context(metrics_option.serving(metrics, watched, log))
-        runs = TaskRuns(jobs, lambda task: log.of(task, watched.begin(task)), fail_fast=fail_fast, load=load)
+        export = None if is_look else stack.enter_context(exporting(os.environ, log.log, watched))
+
+        def log_of(job: Job) -> TaskLog:
+            watch = watched.begin(job.task)
+            if export is None:
+                return log.of(job.task, watch)
+            telemetry = export.run(job)
+            return log.of(job.task, watch, telemetry, tracer=telemetry.tracer)
+
+        runs = TaskRuns(jobs, log_of, fail_fast=fail_fast, load=load)
         if output:
             when_unread(lambda: runs.stop(signal.SIGPIPE))
         reset = stack.enter_context(AuditedChange(project, "run --reset", [task.name for task in chosen]))

@@ -37,7 +37,7 @@ class TaskRuns:
     def __init__(
         self,
         jobs: Sequence[Job],
-        log_of: Callable[[str], TaskLog],
+        log_of: Callable[[Job], TaskLog],
         *,
         fail_fast: bool,
         load: Callable[[], Sequence[Job] | None] = lambda: None,
@@ -46,7 +46,7 @@ class TaskRuns:
         ones."""
         self._events: queue.SimpleQueue[Ended | None] = queue.SimpleQueue()  # its put is reentrant
         self._log_of = log_of
-        self._runs = {job.task: _TaskRun(job, log_of(job.task), self) for job in jobs}
+        self._runs = {job.task: _TaskRun(job, log_of(job), self) for job in jobs}
         """Those that have not ended."""
         self._jobs = {job.task: job for job in jobs}
         """The last one of each task, also if its run has ended."""
@@ -111,7 +111,7 @@ class TaskRuns:
         self._jobs = wanted
 
     def _begin(self, job: Job) -> None:
-        run = self._runs[job.task] = _TaskRun(job, self._log_of(job.task), self)
+        run = self._runs[job.task] = _TaskRun(job, self._log_of(job), self)
         if self._is_stopping:  # by a signal meanwhile
             self._drain(run)
         self._start(run)
@@ -161,7 +161,7 @@ class _TaskRun(threading.Thread):
     def run(self) -> None:
         outcome: RunSummary | DStreamError
         try:
-            outcome = run_task(self.job, events=self._log, stop=self.stop)
+            outcome = run_task(self.job, events=self._log, stop=self.stop, tracer=self._log.tracer)
         except DStreamError as error:
             outcome = error
         self._runs.over(Ended(self.job, outcome, self._log.was_running, self._runs.signal))

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from dstream.cli.completing import task_names
+from dstream.cli.lifecycle.traced import traced_command
 from dstream.cli.options import Options, with_options
 from dstream.config.units import seconds
 from dstream.protocol.lifecycle import LifecycleOptions
@@ -214,7 +215,7 @@ def with_flags(*names: str) -> Callable[[Callable[[Flags, Options], int]], Calla
         def command(options: Options, **given: Any) -> int:
             flags = Flags(**given)
             flags.check(options)
-            return function(flags, options)
+            return traced_command(function.__name__, options, lambda: function(flags, options))
 
         decorated: Callable[..., int] = with_options(command)
         for name in reversed((*_OF_ALL, *names)):

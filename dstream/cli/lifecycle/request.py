@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from dstream.cli.checking import Checkable, problems_in
 from dstream.cli.lifecycle.log import CommandLog
+from dstream.cli.lifecycle.traced import command_span, traced_task
 from dstream.cli.lifecycle.unset import left_out
 from dstream.cli.options import Options
 from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
@@ -28,6 +30,9 @@ from dstream.host import (
 )
 from dstream.protocol.lifecycle import LifecycleName, LifecycleOptions
 from dstream.protocol.messages import Diagnostic
+
+if TYPE_CHECKING:
+    from dstream.telemetry.otlp.commands import CommandSpan
 
 _FINISHING = "Cancelling: finishing the steps under way and recording them."
 _CANCELLING: dict[LifecycleName, str] = {
@@ -83,6 +88,7 @@ class Request:
         """Return one answer per task, in order. The first signal cancels all tasks, the second kills them."""
         tasks = self.tasks if tasks is None else tasks
         stop = StopRequest()
+        span = command_span()
         log.begin(_DOING[command])
         # A child's parent-death signal is tied to the thread that started it; the pool's threads outlive all children.
         try:
@@ -90,7 +96,9 @@ class Request:
                 stopped_by_signals(partial(self._stop, stop), log.say, _CANCELLING[command]),
                 ThreadPoolExecutor(_AT_ONCE, "lifecycle") as pool,
             ):
-                futures = [pool.submit(self._ask, task, command, options_of(task.name), log, stop) for task in tasks]
+                futures = [
+                    pool.submit(self._ask, task, command, options_of(task.name), log, stop, span) for task in tasks
+                ]
                 answers = [future.result() for future in futures]
         finally:
             log.end()
@@ -142,7 +150,13 @@ class Request:
         stop.request()
 
     def _ask(
-        self, task: Task, command: LifecycleName, options: LifecycleOptions, log: CommandLog, stop: StopRequest
+        self,
+        task: Task,
+        command: LifecycleName,
+        options: LifecycleOptions,
+        log: CommandLog,
+        stop: StopRequest,
+        span: CommandSpan | None,
     ) -> Answer:
         begun_s = time.monotonic()
         outcome, error = None, None
@@ -153,7 +167,7 @@ class Request:
             if stop.is_requested:
                 outcome = LifecycleOutcome(task.output.label, is_interrupted=True)
             else:
-                outcome = self._run(_job(self.project, task, command, options), events, stop)
+                outcome = self._run(_job(self.project, task, command, options), events, stop, span)
                 error = outcome.error
                 if self._is_orphan:
                     outcome = replace(outcome, where="")  # of the task whose settings are used
@@ -161,12 +175,14 @@ class Request:
             error = failure
         return Answer(task.name, task.output.label, time.monotonic() - begun_s, outcome, error)
 
-    def _run(self, job: LifecycleJob, events: LifecycleEvents, stop: StopRequest) -> LifecycleOutcome:
+    def _run(
+        self, job: LifecycleJob, events: LifecycleEvents, stop: StopRequest, span: CommandSpan | None
+    ) -> LifecycleOutcome:
         executable = tuple(job.output.argv)
         if known := self._without_infrastructure.get(executable):
             raise known.at(job.output.place)
         try:
-            return run_lifecycle(job, events=events, stop=stop)
+            return traced_task(job.command, job.task, events, span, lambda to: run_lifecycle(job, events=to, stop=stop))
         except NoInfrastructure as error:
             self._without_infrastructure[executable] = error
             raise

@@ -6,13 +6,14 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, Literal, TextIO
 
 from dstream import streams
 from dstream.cli.render import show_errors
 from dstream.cli.view.live import live_view, width
 from dstream.errors import DStreamError
-from dstream.host import Events, Progress
+from dstream.host import Events, Progress, Tracer
 from dstream.shown import shown_lines
 from dstream.telemetry import StructuredLog
 from dstream.telemetry.health import RunsWatch
@@ -46,9 +47,10 @@ class RunLog:
         self._redraws = 0
         self._phases: dict[str, str] = {}
 
-    def of(self, task: str, watch: Events | None = None) -> TaskLog:
-        """Return the event receiver for that task's run; `watch` also receives the events."""
-        return TaskLog(self, task, watch)
+    def of(self, task: str, *watches: Events, tracer: Tracer | None = None) -> TaskLog:
+        """Return the event receiver for that task's run; `watches` also receive the events. `tracer` traces its
+        rows."""
+        return TaskLog(self, task, watches, tracer)
 
     def log(self, level: str, event: str, /, **fields: Any) -> None:
         if event == "run.failed" and self._for_people:
@@ -134,20 +136,21 @@ def _can_draw(stream: TextIO) -> bool:
 class TaskLog:
     """One task's part of the log (the host's `Events`); `was_running` affects the exit code."""
 
-    def __init__(self, log: RunLog, task: str, watch: Events | None) -> None:
+    def __init__(self, log: RunLog, task: str, watches: Sequence[Events], tracer: Tracer | None) -> None:
+        self.tracer = tracer
         self._log = log
         self._task = task
-        self._watch = watch
+        self._watches = watches
         self.was_running = False
 
     def log(self, level: str, event: str, /, **fields: Any) -> None:
         if event == "run.started":
             self.was_running = True
-        if self._watch is not None:
-            self._watch.log(level, event, **fields)
+        for watch in self._watches:
+            watch.log(level, event, **fields)
         self._log.log(level, event, **fields)
 
     def progress(self, progress: Progress) -> None:
-        if self._watch is not None:
-            self._watch.progress(progress)
+        for watch in self._watches:
+            watch.progress(progress)
         self._log.progress(self._task, progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence, Set
 from datetime import UTC, datetime
 
@@ -23,6 +24,7 @@ from dstream.host.run.opening import Opening
 from dstream.host.run.pair import LAST_WORDS_S, Pair
 from dstream.host.run.start_slots import StartSlot
 from dstream.host.run.streaming import Streaming
+from dstream.host.run.tracing import RowTraces
 from dstream.protocol.handshake import Refused
 from dstream.protocol.messages import Ack, Role, SnapshotRequest, encode
 from dstream.state import Lease, StoredState
@@ -52,7 +54,8 @@ class Attempt:
         self._keeps_state = True
         self._has_moved = False
         self._is_store_away = False
-        self._checkpoints = Checkpoints(self._save, self._acknowledge, self._state_failed, context.may_pass_on)
+        traces = RowTraces(context.tracer, context.clock, time.time_ns) if context.tracer is not None else None
+        self._checkpoints = Checkpoints(self._save, self._acknowledge, self._state_failed, context.may_pass_on, traces)
         self._streaming: Streaming | None = None
         self._slot = StartSlot()
         self._start_s = 0.0
@@ -153,6 +156,7 @@ class Attempt:
         modes = opening.greet(patient_with)
         self._slot.free()
         self._keeps_state = not (modes.host_checkpoints or self._job.is_look)
+        self._checkpoints.sends_context = "trace" in pair.output.capabilities
         self._check_stored(pair)
         for side in pair.sides:
             learn_settings(side, context.redactor, self._job.cwd, self._report.log, opening.check_stop)

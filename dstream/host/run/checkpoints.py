@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from dstream.errors import UnreachableError
 from dstream.host.run.ledger import Ledger, Settled
+from dstream.host.run.tracing import RowTraces
 from dstream.protocol.messages import Ack, Checkpoint, End
 
 RETRY_S = 1.0
@@ -48,6 +49,7 @@ class Checkpoints(threading.Thread):
         stored: Callable[[Settled], None],
         failed: Callable[[Exception], None],
         may_pass_on: Callable[[], bool] = lambda: True,
+        traces: RowTraces | None = None,
     ) -> None:
         super().__init__(name="state-writer", daemon=True)
         self._store = store
@@ -55,6 +57,9 @@ class Checkpoints(threading.Thread):
         self._failed = failed
         self.may_pass_on = may_pass_on
         self._ledger = Ledger()
+        self._traces = traces
+        self.sends_context = False
+        """Whether the output is told the trace context of its rows."""
         self._changed = threading.Condition()
         self._newest: Settled | None = None
         self._is_closed = False
@@ -63,15 +68,22 @@ class Checkpoints(threading.Thread):
         self._last_stored = 0
         self._has_ended = False
 
-    def relayed(self, rows: int, read_s: float = 0.0) -> None:
-        """Count rows that were read at the source at `read_s`. Call it before writing them to the output."""
+    def relayed(self, rows: int, size: int, read_s: float = 0.0) -> bytes:
+        """Count rows that were read at the source at `read_s`. Call it before writing them to the output.
+
+        Return the line to write to the output first, if any: their trace context.
+        """
         with self._changed:
             self._ledger.relayed(rows, read_s)
+            line = self._traces.relayed(rows, size) if self._traces is not None else b""
+        return line if self.sends_context else b""
 
     def opened(self, checkpoint: Checkpoint) -> None:
         """Add a checkpoint. Call it before writing it to the output, which may acknowledge it immediately."""
         with self._changed:
             self._ledger.opened(checkpoint)
+            if self._traces is not None:
+                self._traces.opened(checkpoint)
 
     def ended(self, end: End) -> None:
         with self._changed:
@@ -82,6 +94,8 @@ class Checkpoints(threading.Thread):
         with self._changed:
             self._newest = self._ledger.acknowledged(ack)
             self._changed.notify_all()
+            if self._traces is not None:
+                self._traces.acknowledged(ack)
 
     def settle_all(self) -> None:
         """Settle everything written to an output that sends no acks."""
@@ -90,6 +104,8 @@ class Checkpoints(threading.Thread):
             if settled is not None:
                 self._newest = settled
                 self._changed.notify_all()
+                if self._traces is not None:
+                    self._traces.acknowledged(Ack(settled.seq))
 
     def wait_for_room(self, max_in_flight: int, timeout_s: float) -> bool:
         """Wait for at most `max_in_flight` unacknowledged checkpoints; return False after a timeout (back-pressure)."""
@@ -123,11 +139,19 @@ class Checkpoints(threading.Thread):
                 ledger.oldest_read_s,
             )
 
+    def end_traces(self) -> None:
+        """End the spans of settled rows. Call it from time to time."""
+        if self._traces is not None:
+            with self._changed:
+                self._traces.end_settled()
+
     def finish(self) -> None:
         """Store what is settled, end the thread and wait for it."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
+            if self._traces is not None:
+                self._traces.close()
         if self.is_alive():
             self.join()
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from dstream.host.run.job import Job, StopRequest
 from dstream.host.run.limits import Limits
 from dstream.host.run.report import RunReport
+from dstream.host.run.tracing import Tracer
 from dstream.redact import Redactor
 from dstream.state import Lease, StateStore
 
@@ -27,6 +28,8 @@ class RunContext:
     limits: Limits
     clock: Callable[[], float]
     now: Callable[[], datetime]
+    tracer: Tracer | None = None
+    """Traces the rows; None: nothing is traced."""
 
     def may_pass_on(self) -> bool:
         """Return whether rows may go to the output: no other host can have the lease."""

@@ -24,10 +24,11 @@ class Passage:
         self._inside: deque[Checkpoint] = deque()
         self._has_ended = False
 
-    def relayed(self, rows: int, read_s: float = 0.0) -> None:
+    def relayed(self, rows: int, size: int, read_s: float = 0.0) -> bytes:
         """Count rows that go to the transform."""
         with self._changed:
             self._ledger.relayed(rows, read_s)
+        return b""
 
     def opened(self, checkpoint: Checkpoint) -> None:
         """Add the input's next checkpoint. Raises `protocol.bad_sequence`, `protocol.count_mismatch`."""

@@ -48,7 +48,7 @@ class Modes:
 class RowLedger(Protocol):
     """Where a relay reports what it passes on: the task's checkpoints, or the passage through a transform."""
 
-    def relayed(self, rows: int, read_s: float = 0.0) -> None: ...
+    def relayed(self, rows: int, size: int, read_s: float = 0.0) -> bytes: ...
 
     def opened(self, checkpoint: Checkpoint) -> None: ...
 
@@ -143,9 +143,7 @@ class Relay(ProviderReader):
         for piece in pieces:
             if isinstance(piece, DataLines):
                 self._check_not_ended("a data line")
-                self._rows(piece.count)
-                self.bytes_relayed += len(piece.view)
-                out.append(piece.view)
+                self._rows(piece.count, piece.view, out)
             elif isinstance(piece, ProseLine):
                 self._prose(piece.line)
             else:
@@ -216,9 +214,13 @@ class Relay(ProviderReader):
             self._output = None
             self._mailbox.put(Wake())
 
-    def _rows(self, count: int) -> None:
-        self._ledger.relayed(count, self._read_s())
+    def _rows(self, count: int, lines: memoryview, out: list[bytes | memoryview]) -> None:
+        """Count the rows and append their lines."""
+        if context := self._ledger.relayed(count, len(lines), self._read_s()):
+            out.append(context)
+        out.append(lines)
         self.rows_relayed += count
+        self.bytes_relayed += len(lines)
         if self.wake_at_rows is not None and self.rows_relayed >= self.wake_at_rows:
             self.wake_at_rows = None
             self._mailbox.put(Wake())
@@ -252,8 +254,7 @@ class Relay(ProviderReader):
             return
         out: list[bytes | memoryview] = []
         if tail.startswith(b"{") and exit_code == 0 and not legacy_log(tail):
-            self._rows(1)
-            out.append(memoryview(tail + b"\n"))
+            self._rows(1, memoryview(tail + b"\n"), out)
         elif tail:
             self._prose(tail)
         self._end(End(0), out)

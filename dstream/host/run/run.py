@@ -40,6 +40,7 @@ from dstream.host.run.notes import Mailbox, Wake
 from dstream.host.run.report import RunReport
 from dstream.host.run.restarts import MOST_CRASHES, RestartSchedule
 from dstream.host.run.standby import leased
+from dstream.host.run.tracing import Tracer
 from dstream.protocol.messages import Role
 from dstream.redact import Redactor, environment_secrets
 from dstream.state import StoredState, open_store
@@ -50,6 +51,7 @@ def run_task(
     *,
     events: Events,
     stop: StopRequest,
+    tracer: Tracer | None = None,
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     chance: Callable[[], float] = random.random,
@@ -70,7 +72,7 @@ def run_task(
             contextlib.closing(open_store(job.state, job.task)) as store,
             leased(job, store, report, stop, now) as lease,
         ):
-            context = RunContext(job, store, lease, report, redactor, stop, limits, clock, now)
+            context = RunContext(job, store, lease, report, redactor, stop, limits, clock, now, tracer)
             if job.reset and lease is not None:
                 report.log("warning", "state.reset", had_checkpoint=store.remove(lease))
             _check_from(job, store.load())

@@ -70,6 +70,7 @@ class Streaming:
             else:
                 self._check_alive(now)
             self._tell(now)
+            self._checkpoints.end_traces()
 
     def progress(self) -> Progress:
         """Return the figures of the whole run."""

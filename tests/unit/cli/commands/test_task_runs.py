@@ -50,7 +50,7 @@ def test_a_defect_in_one_task_hides_secrets_and_spares_other_tasks(tmp_path: Pat
             replace(JOB, state=StateLocation("dev", nowhere)),
             replace(JOB, task="other", state=StateLocation("dev", tmp_path)),
         ],
-        log.of,
+        lambda job: log.of(job.task),
         fail_fast=False,
     )
     ends = {ended.job.task: ended.outcome for ended in runs.ends()}
@@ -76,6 +76,8 @@ def test_a_task_without_a_thread_fails_and_the_others_run(tmp_path: Path, monkey
         replace(JOB, state=StateLocation("dev", tmp_path)),
         replace(JOB, task="other", state=StateLocation("dev", tmp_path)),
     ]
-    ends = {ended.job.task: ended.outcome for ended in TaskRuns(jobs, log.of, fail_fast=False).ends()}
+    ends = {
+        ended.job.task: ended.outcome for ended in TaskRuns(jobs, lambda job: log.of(job.task), fail_fast=False).ends()
+    }
     codes = {task: outcome.code for task, outcome in ends.items() if isinstance(outcome, DStreamError)}
     assert codes == {"orders": "provider.no_resources", "other": "provider.died"}

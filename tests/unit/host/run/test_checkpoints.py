@@ -29,7 +29,7 @@ class Disk:
         self.error: Exception | None = None
         self.checkpoints = Checkpoints(self._store, self._stored, self.failures.put)
         for seq in range(1, 6):
-            self.checkpoints.relayed(10)
+            self.checkpoints.relayed(10, 100)
             self.checkpoints.opened(Checkpoint(seq, 10, msgspec.Raw(b"{}")))
         self.checkpoints.start()
 

@@ -12,7 +12,7 @@ def entered(*counts: int) -> Passage:
     """A passage with checkpoints 1, 2, .. inside, after these numbers of rows."""
     passage = Passage()
     for seq, rows in enumerate(counts, 1):
-        passage.relayed(rows, float(seq))
+        passage.relayed(rows, 10 * rows, float(seq))
         passage.opened(Checkpoint(seq, rows, msgspec.Raw(b'{"at":%d}' % seq)))
     return passage
 
@@ -33,7 +33,7 @@ def test_a_checkpoint_that_is_not_the_next_one_is_refused(claimed: list[int], wr
 
 def test_the_input_is_held_to_its_counts_before_the_transform_sees_them() -> None:
     passage = Passage()
-    passage.relayed(2)
+    passage.relayed(2, 20)
     with pytest.raises(SystemFault, match="counts 3 rows"):
         passage.opened(Checkpoint(1, 3, msgspec.Raw(b"{}")))
 
