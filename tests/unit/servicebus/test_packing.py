@@ -55,6 +55,26 @@ def test_a_consumer_gets_the_rows_in_order(
     assert kept == [each.row for each in made]
 
 
+def test_a_pack_has_one_trace_context() -> None:
+    one, two = (f"00-{'1' * 32}-{digit * 16}-01" for digit in "23")
+    rows = [
+        Message.of(PLAIN, str(number), b"{}", traceparent=context) for number, context in enumerate([one, one, two, ""])
+    ]
+
+    packs = packed(rows, Packing(10, "ndjson"))
+
+    assert [(pack.traceparent, len(pack.rows) or 1) for pack in packs] == [(one, 2), (two, 1), ("", 1)]
+    assert [compressed(pack, 0).traceparent for pack in packs] == [one, two, ""]
+
+
+def test_the_id_of_a_pack_does_not_depend_on_its_trace_context() -> None:
+    def pack_id(context: str) -> str:
+        (pack,) = packed([Message.of(PLAIN, each, b"{}", traceparent=context) for each in "ab"], Packing(2, "ndjson"))
+        return pack.message_id
+
+    assert pack_id("") == pack_id(f"00-{'1' * 32}-{'2' * 16}-01")
+
+
 def test_a_pack_is_one_message_with_the_head_of_its_rows() -> None:
     encoder = Encoder(Head("application/json", session_id="s", subject="dbo.Cars", properties=(("a", "1"),)))
 

@@ -32,6 +32,22 @@ def line(data: Any = None, **metadata: Any) -> bytes:
     return json.dumps({"data": data or {"Id": 7, "Name": "A"}, "metadata": {**METADATA, **metadata}}).encode()
 
 
+def test_the_trace_context_changes_neither_id_nor_body_nor_lane() -> None:
+    context = f"00-{'1' * 32}-{'2' * 16}-01"
+    for settings in ({}, {"body": "cloudevents", "cloudevents": {"mode": "binary", "source": "s", "type": "t"}}):
+        plain, traced = router(**settings).route(line()), router(**settings).route(line(), traceparent=context)
+
+        assert (traced[0], traced[1].message_id, traced[1].body) == (plain[0], plain[1].message_id, plain[1].body)
+        assert (plain[1].traceparent, traced[1].traceparent) == ("", context)
+
+
+def test_a_message_without_room_for_its_trace_context_is_sent_without_it() -> None:
+    large = {f"p{n}": "x" * 32_000 for n in range(2)} | {"q": "x" * 1_200}
+    context = f"00-{'1' * 32}-{'2' * 16}-01"
+
+    assert router(properties=large).route(line(), traceparent=context)[1].traceparent == ""
+
+
 def test_by_default_the_line_is_sent_unchanged_with_the_events_id() -> None:
     event = line()
 

@@ -22,6 +22,5 @@ def compressed(message: Message, min_bytes: int) -> Message:
     body = compressor.compress(message.body) + compressor.flush()
     if len(body) >= len(message.body):
         return message
-    return Message.of(
-        message.encoder.variant(content_encoding=GZIP), message.message_id, body, message.row, message.rows
-    )
+    encoder = message.encoder.variant(content_encoding=GZIP)
+    return Message.of(encoder, message.message_id, body, message.row, message.rows, message.traceparent)

@@ -24,6 +24,14 @@ _LARGE_DATA = b"\x00\x53\x75\xb0"
 _U32 = struct.Struct(">I").pack
 _I64 = struct.Struct(">q").pack
 
+TRACE_PROPERTIES = ("Diagnostic-Id", "traceparent")
+"""The application properties in which azure-servicebus writes the trace context of a message (`trace_message` in its
+_common/tracing.py), and from which Azure's SDKs and Functions read it. W3C's draft "Trace Context: AMQP protocol" also
+has `traceparent`, as an application property that the sender sets.
+"""
+TRACEPARENT_BYTES = 55
+"""Length of a `traceparent` of version 00 (W3C Trace Context, 3.2)."""
+
 _MAX_EXPIRY_MS = 253402243199000
 """Maximum expiry that the SDK writes (its MAX_ABSOLUTE_EXPIRY_TIME, in the last hours of the year 9999)."""
 
@@ -42,6 +50,13 @@ class Head:
     scheduled: DeliveryTime | None = None
     content_encoding: str | None = None
 
+    def traced(self, traceparent: str) -> tuple[tuple[str, str], ...]:
+        """Return the properties with this trace context, unless it is empty. A property of that name stays."""
+        if not traceparent:
+            return self.properties
+        taken = {name for name, _ in self.properties}
+        return (*self.properties, *((name, traceparent) for name in TRACE_PROPERTIES if name not in taken))
+
     def scheduled_ms(self, now_s: int) -> int | None:
         """When a message that is sent now is to be delivered; Unix time in milliseconds."""
         if self.scheduled is None or self.scheduled.delay_ms is None:
@@ -52,15 +67,17 @@ class Head:
 class Encoder:
     """Encodes the messages of one head."""
 
-    __slots__ = ("_created_s", "_prefixes", "_tail", "_variants", "head", "is_timed")
+    __slots__ = ("_created_s", "_prefixes", "_sizes", "_traceparent", "_variants", "head", "is_timed")
 
     def __init__(self, head: Head) -> None:
         self.head = head
         self.is_timed = bool(head.ttl_s) or (head.scheduled is not None and head.scheduled.delay_ms is not None)
         """Whether the bytes depend on when the message is sent."""
-        self._tail = _application_properties(head)
         self._prefixes: dict[int, tuple[bytes, bytes]] = {}
+        """What surrounds an id of this length, with the time and the trace context of the last message."""
         self._created_s = 0
+        self._traceparent = ""
+        self._sizes: dict[tuple[int, bool], int] = {}
         self._variants: dict[tuple[str, str | None], Encoder] = {}
 
     def variant(self, *, content_type: str | None = None, content_encoding: str | None = None) -> Encoder:
@@ -72,28 +89,33 @@ class Encoder:
             found = self._variants[key] = Encoder(head)
         return found
 
-    def encode(self, message_id: bytes, body: bytes, created_s: int = 0) -> bytes:
+    def encode(self, message_id: bytes, body: bytes, created_s: int = 0, traceparent: str = "") -> bytes:
         """Encode one message. `message_id` in UTF-8; `created_s`: current Unix time, used only if `is_timed`."""
-        if created_s != self._created_s:
-            self._created_s = created_s
+        if created_s != self._created_s or traceparent != self._traceparent:
+            self._created_s, self._traceparent = created_s, traceparent
             self._prefixes.clear()
-        around = self._prefixes.get(len(message_id)) or self._around_id(len(message_id))
+        around = self._prefixes.get(len(message_id))
+        if around is None:
+            around = self._prefixes[len(message_id)] = self._around_id(len(message_id), created_s, traceparent)
         size = len(body)
         if size > 255:
             return b"%b%b%b%b%b%b" % (around[0], message_id, around[1], _LARGE_DATA, _U32(size), body)
         return b"%b%b%b%b%c%b" % (around[0], message_id, around[1], _SMALL_DATA, size, body)
 
-    def size(self, id_length: int, body_length: int) -> int:
-        """Return the size of the encoded message; all in bytes."""
-        before, after = self._prefixes.get(id_length) or self._around_id(id_length)
-        return len(before) + id_length + len(after) + body_length + (8 if body_length > 255 else 5)
+    def size(self, id_length: int, body_length: int, *, is_traced: bool = False) -> int:
+        """Return the size of the encoded message; all in bytes. `is_traced`: it has a `traceparent`."""
+        around = self._sizes.get((id_length, is_traced))
+        if around is None:
+            traceparent = "0" * TRACEPARENT_BYTES if is_traced else ""
+            around = self._sizes[id_length, is_traced] = sum(map(len, self._around_id(id_length, 0, traceparent)))
+        return around + id_length + body_length + (8 if body_length > 255 else 5)
 
-    def _around_id(self, id_length: int) -> tuple[bytes, bytes]:
+    def _around_id(self, id_length: int, created_s: int, traceparent: str) -> tuple[bytes, bytes]:
         """Return the bytes before and after an id of this length, up to the body."""
         head = self.head
         created = expires = _NULL
         if head.ttl_s:
-            created_ms = self._created_s * 1000
+            created_ms = created_s * 1000
             created = b"\x83" + _I64(created_ms)
             expires = b"\x83" + _I64(min(_MAX_EXPIRY_MS, created_ms + head.ttl_s * 1000))
         opening = _length(0xA1, 0xB1, id_length)
@@ -114,16 +136,8 @@ class Encoder:
             )
         )
         size = len(opening) + id_length + len(rest)
-        before = (
-            _header(head)
-            + _annotations(head, self._created_s)
-            + _PROPERTIES
-            + _compound(0xC0, 0xD0, 13, size)
-            + opening
-        )
-        around = (before, rest + self._tail)
-        self._prefixes[id_length] = around
-        return around
+        before = _header(head) + _annotations(head, created_s) + _PROPERTIES + _compound(0xC0, 0xD0, 13, size) + opening
+        return before, rest + _application_properties(head.traced(traceparent))
 
 
 def _header(head: Head) -> bytes:
@@ -145,10 +159,10 @@ def _annotations(head: Head, now_s: int) -> bytes:
     return _MESSAGE_ANNOTATIONS + _map(pairs) if pairs else b""
 
 
-def _application_properties(head: Head) -> bytes:
-    if not head.properties:
+def _application_properties(properties: tuple[tuple[str, str], ...]) -> bytes:
+    if not properties:
         return b""
-    return _APPLICATION_PROPERTIES + _map((_string(name), _string(value)) for name, value in head.properties)
+    return _APPLICATION_PROPERTIES + _map((_string(name), _string(value)) for name, value in properties)
 
 
 def _map(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -15,6 +15,11 @@ MAX_PROPERTY_BYTES = 32 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 
 
+def has_room_for_trace(encoder: Encoder) -> bool:
+    """Whether the encoder's messages can carry a trace context."""
+    return encoder.size(MAX_ID_LENGTH, 0, is_traced=True) <= MAX_HEADER_BYTES
+
+
 def check_header(encoder: Encoder) -> None:
     """Raise DataError if the service would refuse the properties of the encoder's messages."""
     for name, value in encoder.head.properties:

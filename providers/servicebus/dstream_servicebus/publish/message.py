@@ -29,11 +29,18 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     """The event as it came, to be kept if it cannot be delivered."""
     rows: tuple[Message, ...] = ()
     """Of a pack: its rows as messages of their own, to be sent instead if the pack is refused."""
+    traceparent: str = ""
+    """Its trace context; "" without one."""
 
     @staticmethod
     def of(
-        encoder: Encoder, message_id: str, body: bytes, row: bytes | None = None, rows: tuple[Message, ...] = ()
+        encoder: Encoder,
+        message_id: str,
+        body: bytes,
+        row: bytes | None = None,
+        rows: tuple[Message, ...] = (),
+        traceparent: str = "",
     ) -> Message:
         """`row`: None if it is the body."""
-        size = encoder.size(len(message_id.encode()), len(body))
-        return Message(encoder, message_id, body, size, body if row is None else row, rows)
+        size = encoder.size(len(message_id.encode()), len(body), is_traced=bool(traceparent))
+        return Message(encoder, message_id, body, size, body if row is None else row, rows, traceparent)

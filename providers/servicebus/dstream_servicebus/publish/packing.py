@@ -26,7 +26,8 @@ _DIGEST_CHARS = 32
 
 
 def packed(messages: Sequence[Message], packing: Packing) -> list[Message]:
-    """Pack the messages of a lane, in order. The rows of a pack have the same head, such as subject and properties."""
+    """Pack the messages of a lane, in order. The rows of a pack have the same head, such as subject and properties, and
+    the same trace context."""
     packs: list[Message] = []
     rows: list[Message] = []
     size = 0
@@ -46,7 +47,8 @@ def packed(messages: Sequence[Message], packing: Packing) -> list[Message]:
 
 
 def _have_same_head(one: Message, other: Message) -> bool:
-    return one.encoder is other.encoder or one.encoder.head == other.encoder.head
+    has_same = one.encoder is other.encoder or one.encoder.head == other.encoder.head
+    return has_same and one.traceparent == other.traceparent
 
 
 def _pack(rows: Sequence[Message], packing: Packing) -> Message:
@@ -60,8 +62,9 @@ def _pack(rows: Sequence[Message], packing: Packing) -> Message:
         encoder = first.variant(content_type=_CLOUD_EVENTS) if is_cloud_event else first
         body = b"[%b]" % b",".join(bodies)
     if len(rows) == 1:
-        return Message.of(encoder, rows[0].message_id, body, rows[0].row)
-    return Message.of(encoder, _id_of([row.message_id for row in rows]), body, b"", tuple(rows))
+        return Message.of(encoder, rows[0].message_id, body, rows[0].row, traceparent=rows[0].traceparent)
+    pack_id = _id_of([row.message_id for row in rows])
+    return Message.of(encoder, pack_id, body, b"", tuple(rows), rows[0].traceparent)
 
 
 def _id_of(ids: Sequence[str]) -> str:

@@ -116,10 +116,10 @@ class Publication:
 
     def write(self, batch: Batch) -> Future[None]:
         lanes: dict[LaneKey, list[Message]] = {}
-        route = self._router.route
+        route, context = self._router.route, batch.traceparent
         for line in batch.lines:
             try:
-                key, message = route(line)
+                key, message = route(line, traceparent=context)
             except DataError as error:
                 redirected = self._unroutable(self._router.id_of(line), line, error)
                 if redirected is None:

@@ -20,7 +20,7 @@ from dstream_servicebus.config import Routing
 from dstream_servicebus.publish import cloud_events
 from dstream_servicebus.publish.encoder import Encoder, Head
 from dstream_servicebus.publish.fields import Columns, TemplateFields, text_of
-from dstream_servicebus.publish.header_limits import check_header
+from dstream_servicebus.publish.header_limits import check_header, has_room_for_trace
 from dstream_servicebus.publish.lanes import LaneKey
 from dstream_servicebus.publish.message import Message, is_id
 from dstream_servicebus.settings.messages import TIMING_HINTS
@@ -70,10 +70,11 @@ class Router:
         self._no_metadata = self._decode(b'{"metadata":{}}').metadata
         self._targets: dict[Any, _Target] = {}
 
-    def route(self, line: bytes, message_id: str = "") -> tuple[LaneKey, Message]:
+    def route(self, line: bytes, message_id: str = "", traceparent: str = "") -> tuple[LaneKey, Message]:
         """Return a line's lane and message. Raises DataError if the line is invalid or lacks a required field.
 
         `message_id`: the id to use instead of the one that the settings give, for a line that is sent again.
+        `traceparent`: the message's trace context, which has no influence on anything else.
         """
         rules = self._rules
         try:
@@ -86,9 +87,11 @@ class Router:
         target = self._target(metadata, columns, session)
         event_id = message_id or self._id(metadata, columns, line)
         if target.origin is not None:
-            return target.lane, self._cloud_event(target, target.origin, event_id, line, _data(envelope.data, line))
-        body = line if rules.body == "envelope" else _data(envelope.data, line)
-        return target.lane, Message.of(target.encoder, event_id, body, line)
+            encoder, body = self._cloud_event(target, target.origin, event_id, line, _data(envelope.data, line))
+        else:
+            encoder, body = target.encoder, line if rules.body == "envelope" else _data(envelope.data, line)
+        context = traceparent if traceparent and has_room_for_trace(encoder) else ""
+        return target.lane, Message.of(encoder, event_id, body, line, traceparent=context)
 
     def id_of(self, line: bytes) -> str:
         """Return the message id of a line, even if it is not a valid event."""
@@ -108,7 +111,8 @@ class Router:
 
     def _cloud_event(
         self, target: _Target, origin: tuple[str, str], event_id: str, line: bytes, data: bytes
-    ) -> Message:
+    ) -> tuple[Encoder, bytes]:
+        """Return the message's head and body."""
         try:
             metadata = cloud_events.metadata_of(line)
         except _UNREADABLE as error:
@@ -116,10 +120,10 @@ class Router:
         head = target.encoder.head
         found = cloud_events.attributes(event_id, *origin, head.subject, metadata)
         if head.content_type == cloud_events.MEDIA_TYPE:
-            return Message.of(target.encoder, event_id, cloud_events.structured(found, data), line)
+            return target.encoder, cloud_events.structured(found, data)
         encoder = Encoder(replace(head, properties=head.properties + cloud_events.properties(found)))
         check_header(encoder)
-        return Message.of(encoder, event_id, data, line)
+        return encoder, data
 
     def _target(self, metadata: Any, columns: Columns, session: str | None) -> _Target:
         values = (self._values(metadata), columns[: self._keyed_columns], session)

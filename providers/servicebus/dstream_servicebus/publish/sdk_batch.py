@@ -51,7 +51,12 @@ def fill_fast(batch: ServiceBusMessageBatch, messages: Sequence[Message]) -> int
     """Fill the batch directly. The caller has limited `messages` to its size."""
     now_s = int(time.time())
     encoded = [
-        message.encoder.encode(message.message_id.encode(), message.body, now_s if message.encoder.is_timed else 0)
+        message.encoder.encode(
+            message.message_id.encode(),
+            message.body,
+            now_s if message.encoder.is_timed else 0,
+            message.traceparent,
+        )
         for message in messages
     ]
     batch._message[5].extend(encoded)
@@ -75,7 +80,7 @@ def to_sdk_message(message: Message) -> ServiceBusMessage:
         session_id=head.session_id,
         partition_key=head.partition_key,
         subject=head.subject,
-        application_properties=dict(head.properties) or None,
+        application_properties=dict(head.traced(message.traceparent)) or None,
         time_to_live=datetime.timedelta(seconds=head.ttl_s) if head.ttl_s else None,
         scheduled_enqueue_time_utc=None if scheduled_ms is None else _utc(scheduled_ms),
     )
@@ -93,7 +98,11 @@ def _utc(moment_ms: int) -> datetime.datetime:
 def _first_difference(max_bytes: int) -> str:
     """Return the difference between the two paths for the samples; empty if there is none."""
     for head in _SAMPLES:
-        messages = [Message.of(Encoder(head), f"id-{size}", b"x" * size) for size in (0, 1, 255, 256, 5000)]
+        messages = [
+            Message.of(Encoder(head), f"id-{size}", b"x" * size, traceparent=context)
+            for size in (0, 1, 255, 256, 5000)
+            for context in ("", _TRACEPARENT)
+        ]
         fast, public = ServiceBusMessageBatch(max_bytes), ServiceBusMessageBatch(max_bytes)
         fill_fast(fast, messages)
         fill_public(public, messages)
@@ -105,6 +114,8 @@ def _first_difference(max_bytes: int) -> str:
             return "the SDK builds the batch's envelope differently"
     return ""
 
+
+_TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 _SAMPLES = (
     Head("application/json"),
