@@ -8,7 +8,7 @@ WORKERS ?= auto
 FUZZ_S ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools odbc pulumi azurite prometheus registry chromium chart demo test check audit licenses sbom wheels bench fuzz soak consumers hcl-reference screens clean
+.PHONY: help setup tools odbc pulumi azurite prometheus registry chromium chart collector demo test check audit licenses sbom wheels bench fuzz soak consumers hcl-reference screens clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,7 +23,7 @@ $(VENV)/.ready: pyproject.toml uv.lock $(wildcard */pyproject.toml providers/*/p
 	@$(BIN)/uv sync -q --locked --inexact --python $(BIN)/python
 	@touch $@
 
-tools: odbc pulumi azurite prometheus registry chromium chart ## Install what wheels do not contain, once per machine: libodbc2, the Pulumi CLI, Azurite, Prometheus, docker-registry, Chromium, Helm
+tools: odbc pulumi azurite prometheus registry chromium chart collector ## Install what wheels do not contain, once per machine: libodbc2, the Pulumi CLI, Azurite, Prometheus, docker-registry, Chromium, Helm, an OpenTelemetry Collector
 
 odbc:
 	@ldconfig -p 2>/dev/null | grep -q 'libodbc\.so\.2' || ./tools/install-libodbc2
@@ -84,7 +84,7 @@ fuzz: setup ## Fuzz framing and handshake, guided by coverage, all output with h
 	@$(BIN)/python -m tests.fuzz.hostile $(FUZZ_S)
 	@$(BIN)/python -m tests.fuzz.before_login 10000
 
-soak: setup azurite prometheus ## Run the tests that are too slow for the suite
+soak: setup azurite prometheus collector ## Run the tests that are too slow for the suite
 	@$(BIN)/python -m pytest -q -m soak -p no:randomly -n 1 --timeout 1800
 
 consumers: setup ## Install and test the programs in examples/consumers (needs npm, Java, Maven and Go)
