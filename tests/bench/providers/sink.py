@@ -22,7 +22,7 @@ def count_only(expected: int) -> None:
 
 
 def provider() -> None:
-    send(b'{"dstream":"hello","protocol":1,"role":"output","name":"sink","capabilities":["ack"]}\n')
+    send(b'{"dstream":"hello","protocol":1,"role":"output","name":"sink","capabilities":["ack","trace"]}\n')
     rest = os.read(0, CHUNK)
     while b"\n" not in rest:
         rest += os.read(0, CHUNK)
@@ -35,7 +35,8 @@ def provider() -> None:
 
 
 def settle(data: bytes) -> bytes:
-    """Acknowledge every complete checkpoint line in `data`; return what follows the last one."""
+    """Acknowledge every complete checkpoint line in `data`; return what follows the last one. A trace context directly
+    follows a checkpoint."""
     start = 0
     while (mark := data.find(MARK, start)) >= 0:
         end = data.find(b"\n", mark + 1)
