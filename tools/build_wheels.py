@@ -21,8 +21,8 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parent.parent
 _SETS = {
-    "requirements.txt": ("azblob", "keyvault", "mssql", "postgres", "servicebus", "signing"),
-    "requirements-sandbox.txt": ("azblob", "keyvault", "mssql", "postgres", "sandbox", "servicebus", "signing"),
+    "requirements.txt": ("azblob", "keyvault", "mssql", "otel", "postgres", "servicebus", "signing"),
+    "requirements-sandbox.txt": ("azblob", "keyvault", "mssql", "otel", "postgres", "sandbox", "servicebus", "signing"),
 }
 _MAIN = "dstream-cli"
 _EXPORT = ("export", "--quiet", "--locked", "--no-dev", "--no-emit-workspace", "--no-annotate", "--no-header")
