@@ -46,6 +46,7 @@ FAULTS: dict[str, dict[str, str]] = {
         "acknowledges_only_checkpointed_rows": "it acknowledged rows after the last checkpoint",
     },
     "counts_rows_since_start": {"counts_settled_rows": "ack 2 has n = 5, but 2 rows arrived since checkpoint 1"},
+    "counts_trace_contexts": {"counts_settled_rows": "ack 1 has n = 4, but 3 rows arrived since checkpoint 0"},
     "ignores_empty_checkpoints": {
         "acknowledges_in_order": "checkpoint 3 was not acknowledged; it is still running",
         "acknowledges_empty_checkpoints": "no ack arrived within 0.5 s; it is still running",

@@ -171,6 +171,8 @@ def test_rows_that_a_failed_output_did_not_acknowledge_end_with_an_error(tmp_pat
     assert receiver.spans
     assert {span.status.code for span in receiver.spans} == {Status.STATUS_CODE_ERROR}
     assert attributes(receiver.spans[0])["dstream.rows"] > 0
+    (warning,) = [event for event in receiver.spans[0].events if event.name == "fails.soon"]
+    assert attributes(warning) == {"level": "warning", "wait_s": 3}
 
 
 @pytest.mark.parametrize("kind", ["refused", "silent", "unavailable"])

@@ -99,7 +99,7 @@ class RunTracer:
         return opened
 
     def note(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        event, fields = as_own_event(event, fields)
+        event, fields = as_own_event(event, {name: value for name, value in fields.items() if name != "task"})
         attributes = {"level": level, **{name: value for name, value in flat_fields(fields) if value is not None}}
         with self._lock:
             waiting = list(islice(self._open, _MOST_NOTED))
