@@ -46,6 +46,9 @@ chromium:
 chart:
 	@./tools/install-helm
 
+collector:
+	@./tools/install-collector
+
 demo: setup ## Run DStream end to end on the sandbox
 	@$(BIN)/dstream demo
 
