@@ -31,7 +31,7 @@ from dstream.telemetry.otlp.outage import Outage
 from dstream.telemetry.otlp.runs import RunTelemetry
 from dstream.telemetry.signals import Log, Signal, endpoint_of
 
-_LAST_EXPORT_S = 5.0
+_LAST_EXPORT_S = 3.0
 """How long the last export may take."""
 _DEAD_S = 1.0
 """The same while the collector does not answer."""
@@ -55,11 +55,11 @@ class Export:
         self._sdk_log.addHandler(logging.NullHandler())  # its threads may outlive `close`; nothing goes to stderr
         self._sdk_log.propagate = False
         try:
+            places = sorted({_without_user(endpoint_of(signal, environ)) for signal in signals})
             self._open(signals, runs)
         except BaseException:
             self._end()
             raise
-        places = sorted({_without_user(endpoint_of(signal, environ)) for signal in signals})
         log("info", "telemetry.exporting", signals=sorted(signals), endpoint=", ".join(places))
 
     def run(self, job: Job) -> RunTelemetry:

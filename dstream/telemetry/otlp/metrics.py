@@ -27,6 +27,9 @@ class Instruments:
         self._runs = runs
         self._lock = threading.Lock()
         self._known: set[str] = set()
+        self._collection: CallbackOptions | None = None
+        self._families: dict[str, Family] = {}
+        """The figures of that collection."""
         self.refresh()
 
     def refresh(self) -> None:
@@ -45,13 +48,16 @@ class Instruments:
         create(name, [self._reading(family.name, suffix)], _UNITS.get(family.unit, ""), family.meaning)
 
     def _reading(self, name: str, suffix: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
-        def read(_: CallbackOptions) -> Iterable[Observation]:
-            found = (each for each in families(self._runs) if each.name == name)
-            return [
-                Observation(sample.value, dict(sample.labels))
-                for family in found
-                for sample in family.samples
-                if sample.suffix == suffix
-            ]
+        def read(options: CallbackOptions) -> Iterable[Observation]:
+            family = self._now(options).get(name)
+            samples = family.samples if family else []
+            return [Observation(each.value, dict(each.labels)) for each in samples if each.suffix == suffix]
 
         return read
+
+    def _now(self, collection: CallbackOptions) -> dict[str, Family]:
+        """Return all families by name, once per collection: its instruments get the same options."""
+        if collection is not self._collection:
+            self._collection = collection
+            self._families = {family.name: family for family in families(self._runs)}
+        return self._families

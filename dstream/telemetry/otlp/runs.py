@@ -32,13 +32,16 @@ class RunTelemetry:
     def __init__(self, job: Job, tracer: Tracer | None, instruments: Instruments | None) -> None:
         self.tracer = None if tracer is None else RunTracer(job, tracer)
         self._instruments = instruments
+        self._reported: set[tuple[str, str]] = set()
 
     def log(self, level: str, event: str, /, **fields: Any) -> None:
         if self.tracer is not None and level in ("warning", "error"):
             self.tracer.note(level, event, fields)
 
     def progress(self, progress: Progress) -> None:
-        if self._instruments is not None:
+        reported = {(each.name, each.kind) for each in progress.metrics}
+        if self._instruments is not None and not reported <= self._reported:
+            self._reported |= reported
             self._instruments.refresh()
 
 

@@ -73,6 +73,7 @@ def test_another_protocol_than_http_is_refused_with_the_fix() -> None:
     [
         ("OTEL_METRIC_EXPORT_INTERVAL", "-1"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1"),
     ],
 )
 def test_a_value_that_the_sdk_refuses_does_not_end_the_command(
@@ -80,7 +81,7 @@ def test_a_value_that_the_sdk_refuses_does_not_end_the_command(
 ) -> None:
     monkeypatch.setenv(name, value)
     log = Log()
-    with exporting(ENDPOINT, log, RunsWatch(["orders"])) as export:
+    with exporting({**ENDPOINT, name: value}, log, RunsWatch(["orders"])) as export:
         assert export is None
     ((level, event, _),) = log.events
     assert (level, event) == ("warning", "telemetry.unavailable")

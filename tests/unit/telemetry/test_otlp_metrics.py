@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint, Sum
 from prometheus_client.parser import text_string_to_metric_families
 
-from dstream.host import Condition, MetricValue, Progress
+from dstream.host import Condition, Job, MetricValue, Progress, ProviderSpec
+from dstream.state import StateLocation
 from dstream.telemetry.health import RunsWatch
 from dstream.telemetry.metrics import render
 from dstream.telemetry.otlp.metrics import Instruments
+from dstream.telemetry.otlp.runs import RunTelemetry
 
+SPEC = ProviderSpec((), {}, "spec")
+JOB = Job("orders", "run", SPEC, SPEC, StateLocation("dev", Path()))
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -67,14 +73,16 @@ def test_every_host_metric_has_the_same_labels_and_value() -> None:
 def test_a_metric_that_a_provider_reports_later_is_exported_after_the_next_progress() -> None:
     runs = RunsWatch(["orders"])
     exported = Exported(runs)
+    assert not [name for name, _ in exported.samples() if "provider" in name]
     metrics = (
         MetricValue("input", "rows_read", "counter", (("table", "dbo.A"),), 5, 1),
         MetricValue("output", "open.links", "gauge", (), 2, 1),
         MetricValue("output", "batch_seconds", "histogram", (), 4.5, 9),
         MetricValue("output", "x" * 300, "gauge", (), 1, 1),
     )
-    runs.of("orders").progress(Progress(metrics=metrics))
-    exported.instruments.refresh()
+    progress = Progress(metrics=metrics)
+    runs.of("orders").progress(progress)
+    RunTelemetry(JOB, None, exported.instruments).progress(progress)
     expected = {key: value for key, value in exported.prometheus().items() if "x" * 300 not in key[0]}
     assert exported.samples() == expected
     assert exported.samples()["dstream_provider_rows_read_total", _labels(role="input", table="dbo.A")] == 5
