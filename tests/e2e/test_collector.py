@@ -23,7 +23,10 @@ VERSION = re.search(r"collector/otelcol (v[\d.]+)", (ROOT / "tools" / "collector
 assert VERSION
 OTELCOL = Path.home() / ".dstream" / "otelcol" / VERSION[1] / "otelcol"
 
-pytestmark = pytest.mark.skipif(not OTELCOL.exists(), reason="needs the collector of `make collector`")
+pytestmark = [
+    pytest.mark.soak,  # building the collector takes minutes; tests/e2e/test_telemetry.py has a receiver of its own
+    pytest.mark.skipif(not OTELCOL.exists(), reason="needs Go; `make collector` builds the collector with it"),
+]
 
 
 def free_port() -> int:
