@@ -24,6 +24,7 @@ REFUSED = {
     "a volume for another backend than in the file": ("minimal", ["--set", "state.backend=file"], "--set state.backend=azblob"),
     "a backend that is only in a comment": ("minimal", ["--set", 'config.hcl=# state { backend = "azblob" }'], "--set state.backend=file"),
     "a variable with the name of a secret": ("minimal", ["--set", "env.DB_PASSWORD=hunter2"], "in a Secret that secretEnv or envFrom names"),
+    "headers of an OTLP collector": ("minimal", ["--set", "env.OTEL_EXPORTER_OTLP_HEADERS=api-key=hunter2"], "in a Secret that secretEnv or envFrom names"),
     "such a variable of a task": ("minimal", ["--set", "tasks.count.env.API_TOKEN=hunter2"], "in a Secret that secretEnv or envFrom names"),
     "a password in a connection string": ("minimal", ["--set", "env.SOURCE=Server=sql;PWD=hunter2"], "put them into a Secret"),
     "a password in a URL": ("minimal", ["--set", "env.DSTREAM_STATE_URL=postgresql://me:hunter2@db/dstream"], "put them into a Secret"),
