@@ -54,6 +54,8 @@ def _changes(
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             if each.kind == "object":
                 yield from _changes(f"{path}.", each.properties, old, new, {})
+            elif each.kind == "nested":
+                yield from _parts(path, old, new)
             else:
                 yield from _entries(path, old, new)
         else:
@@ -64,6 +66,18 @@ def _entries(path: str, old: Mapping[str, object], new: Mapping[str, object]) ->
     for key in sorted({*old, *new}):
         if old.get(key) != new.get(key):
             yield Change(f"{path}{_step(key)}", _how(old.get(key), new.get(key)), False)
+
+
+def _parts(path: str, old: object, new: object) -> Iterator[Change]:
+    """The changed parts of a value that is stored as it is: `template.containers[0].image`."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in dict.fromkeys((*old, *new)):
+            yield from _parts(f"{path}{_step(key)}", old.get(key), new.get(key))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, (one, other) in enumerate(zip(old, new, strict=True)):
+            yield from _parts(f"{path}[{index}]", one, other)
+    elif old != new or has_unknown(new):
+        yield Change(path, _how(old, new), False)
 
 
 def _step(key: str) -> str:

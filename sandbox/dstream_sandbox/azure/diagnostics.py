@@ -1,4 +1,4 @@
-"""Diagnostic settings of namespaces: stored and returned; nothing is logged."""
+"""Diagnostic settings of namespaces and of environments of container apps: stored and returned; nothing is logged."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from dstream_sandbox.azure.resource_types import TYPES
 
 __all__ = ["DiagnosticSettings"]
 
-_NAMESPACE = TYPES["azure-native:servicebus:Namespace"]
+_TYPES = [TYPES["azure-native:servicebus:Namespace"], TYPES["azure-native:app:ManagedEnvironment"]]
 
 
 class DiagnosticSettings:
-    def __init__(self, cloud: Cloud, namespaces: Handler) -> None:
+    def __init__(self, cloud: Cloud, resources: Mapping[str, Handler]) -> None:
+        """`resources`: the handlers of what can have diagnostic settings, by type token."""
         self._records = cloud.records
-        self._namespaces = namespaces
+        self._resources = resources
 
     def read(self, place: Place) -> Found | None:
         record = self._records.stored.get(place.id.lower())
-        return Found(record.settings) if record and self._has_namespace(place) else None
+        return Found(record.settings) if record and self._has_resource(place) else None
 
     async def create(self, place: Place, inputs: Mapping[str, object]) -> None:
-        if not self._has_namespace(place):
-            raise not_found(_NAMESPACE.arm_type, place.names["resourceUri"].rpartition("/")[2], place.group)
+        if not self._has_resource(place):
+            raise not_found(_TYPES[0].arm_type, place.names["resourceUri"].rpartition("/")[2], place.group)
         if self.read(place):
             raise already_exists(place.id)
         await self.update(place, inputs)
@@ -43,6 +44,6 @@ class DiagnosticSettings:
         if place.id.lower() in self._records.stored:
             self._records.remove_stored(place.id)
 
-    def _has_namespace(self, place: Place) -> bool:
-        namespace = place_of_id(_NAMESPACE, place.names["resourceUri"])
-        return namespace is not None and self._namespaces.read(namespace) is not None
+    def _has_resource(self, place: Place) -> bool:
+        found = ((kind, place_of_id(kind, place.names["resourceUri"])) for kind in _TYPES)
+        return any(each is not None and self._resources[kind.token].read(each) is not None for kind, each in found)

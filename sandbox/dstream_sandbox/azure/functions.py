@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dstream_sandbox.azure.cloud import Cloud
+from dstream_sandbox.azure.container_app_types import CONTAINER_APP_TYPES
 from dstream_sandbox.azure.errors import AzureError, not_found
 from dstream_sandbox.azure.handler import Handler
 from dstream_sandbox.azure.ids import Place, place_of
@@ -23,6 +24,7 @@ _GETTERS = {
     "azure-native:network:getPrivateEndpoint": "azure-native:network:PrivateEndpoint",
     "azure-native:authorization:getRoleAssignment": "azure-native:authorization:RoleAssignment",
     "azure-native:resources:getResourceGroup": "azure-native:resources:ResourceGroup",
+    **{each.token.replace(":", ":get").replace(":get", ":", 1): each.token for each in CONTAINER_APP_TYPES},
     **{
         f"azure-native:servicebus:get{name}": f"azure-native:servicebus:{name}"
         for name in (

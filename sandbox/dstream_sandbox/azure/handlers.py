@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dstream_sandbox.azure.cloud import Cloud
+from dstream_sandbox.azure.container_app_types import CONTAINER_APP_TYPES
 from dstream_sandbox.azure.diagnostics import DiagnosticSettings
 from dstream_sandbox.azure.entities import QUEUES, SUBSCRIPTIONS, TOPICS, Entities
 from dstream_sandbox.azure.handler import Handler
@@ -13,6 +14,7 @@ from dstream_sandbox.azure.network import DnsZoneGroups, NetworkRules, PrivateEn
 from dstream_sandbox.azure.policies import Policies
 from dstream_sandbox.azure.role_assignments import RoleAssignments
 from dstream_sandbox.azure.rules_of_subscriptions import DefaultRules, Rules
+from dstream_sandbox.azure.stored import StoredResources
 
 __all__ = ["handlers"]
 
@@ -57,6 +59,7 @@ def handlers(cloud: Cloud) -> dict[str, Handler]:
         "azure-native:servicebus:NamespaceAuthorizationRule": policies,
         "azure-native:servicebus:QueueAuthorizationRule": policies,
         "azure-native:servicebus:TopicAuthorizationRule": policies,
+        **{each.token: StoredResources(cloud) for each in CONTAINER_APP_TYPES},
     }
     endpoints = PrivateEndpoints(cloud)
     return {
@@ -65,9 +68,7 @@ def handlers(cloud: Cloud) -> dict[str, Handler]:
         "azure-native:network:PrivateEndpoint": endpoints,
         "azure-native:network:PrivateDnsZoneGroup": DnsZoneGroups(cloud, endpoints),
         "azure-native:authorization:RoleAssignment": RoleAssignments(cloud, scopes),
-        "azure-native:monitor:DiagnosticSetting": DiagnosticSettings(
-            cloud, scopes["azure-native:servicebus:Namespace"]
-        ),
+        "azure-native:monitor:DiagnosticSetting": DiagnosticSettings(cloud, scopes),
     }
 
 

@@ -297,9 +297,11 @@ def _proposed_name(request: Any) -> str | None:
 
 
 def _previewed(kind: ResourceType, inputs: Mapping[str, object]) -> dict[str, object]:
-    """The properties in a preview. Unset ones are known only after the operation."""
+    """The properties in a preview. Unset ones are known only after the operation, and so are user-assigned identities:
+    a program lists them, but Azure returns each with its ids in Entra ID.
+    """
     names = [*(each.name for each in kind.properties), *kind.outputs]
-    return {name: inputs.get(name, UNKNOWN) for name in names}
+    return {name: UNKNOWN if name == "identity" else inputs.get(name, UNKNOWN) for name in names}
 
 
 def _outputs(place: Place, found: Found) -> dict[str, object]:

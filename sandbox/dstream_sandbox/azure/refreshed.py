@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dstream_sandbox.azure.resource_types import Property, ResourceType
-from dstream_sandbox.azure.values import effective, same
+from dstream_sandbox.azure.values import effective, same, without
 
 __all__ = ["refreshed_inputs"]
 
@@ -41,7 +41,8 @@ def _refreshed(
     for each in known:
         said, found = recorded.get(each.name), real.get(each.name)
         default = defaults.get(each.name, effective(each, None, real))
-        if same(each, default if said is None else said, default if found is None else found):
+        readable = without(each.write_only, said)
+        if same(each, default if readable is None else readable, default if found is None else found):
             continue
         if isinstance(said, Mapping) and isinstance(found, Mapping) and each.kind == "object":
             inputs[each.name] = _refreshed(each.properties, said, found, {})

@@ -9,78 +9,26 @@ numbers and durations are the broker's (broker/validation.py).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+
+from dstream_sandbox.azure.container_app_types import CONTAINER_APP_TYPES
+from dstream_sandbox.azure.resource_type import (
+    GROUP,
+    GROUP_PATH,
+    LOCATION,
+    SCOPED,
+    TAGS,
+    Kind,
+    PathPart,
+    Property,
+    ResourceType,
+)
 
 __all__ = ["DEFAULT_RULE", "FOREVER", "SCOPED", "SUBSCRIPTION", "TYPES", "Kind", "PathPart", "Property", "ResourceType"]
 
-Kind = Literal[
-    "text", "flag", "integer", "number", "duration", "location", "object", "nested", "objects", "map", "texts"
-]
-"""`nested`, `objects`: an object, or a list of them, that is stored as it is."""
 FOREVER = "P10675199DT2H48M5.4775807S"
 DEFAULT_RULE = "$Default"
 SUBSCRIPTION = "azure-native:servicebus:Subscription"
-SCOPED = ("{scope}", "{resourceUri}")
-"""How the paths of resources begin that can be attached to any other resource: with the whole id of that one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Property:
-    """A property that a program can set. If absent from a PUT, it becomes `default` (None: unset)."""
-
-    name: str
-    kind: Kind = "text"
-    default: object = None
-    attribute: str = ""
-    """Its name in the broker's description; empty if the broker does not store it."""
-    required: bool = False
-    replaces: bool = False
-    choices: tuple[str, ...] = ()
-    properties: tuple[Property, ...] = ()
-    """The properties of an object."""
-    default_of: str = ""
-    """The sibling property whose value is used if this one is unset."""
-
-
-@dataclass(frozen=True, slots=True)
-class PathPart:
-    """A name in the resource's id. A different name means a different resource."""
-
-    name: str
-    min_length: int = 1
-    max_length: int = 260
-    pattern: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceType:
-    token: str
-    api_version: str
-    arm_type: str
-    path: str
-    """The path of its id below the subscription (or after its scope), with `{..}` for its parts."""
-    parts: tuple[PathPart, ...]
-    properties: tuple[Property, ...]
-    outputs: tuple[str, ...]
-    """Properties that only the service sets."""
-    not_emulated: tuple[str, ...] = ()
-    """Properties that are refused when set."""
-
-    @property
-    def own_name(self) -> str | None:
-        """The part that names the resource itself; if omitted, a name is generated."""
-        last = re.fullmatch(r".*\{(\w+)\}", self.path)
-        return last[1] if last else None
-
-    @property
-    def located(self) -> bool:
-        return any(each.kind == "location" for each in self.properties)
-
-    def property(self, name: str) -> Property | None:
-        return next((each for each in self.properties if each.name == name), None)
 
 
 def _flag(name: str, default: bool, attribute: str = "", *, replaces: bool = False) -> Property:
@@ -91,7 +39,6 @@ def _duration(name: str, default: str | None, attribute: str = "") -> Property:
     return Property(name, "duration", default, attribute)
 
 
-_GROUP = PathPart("resourceGroupName", 1, 90)
 _NAMESPACE = PathPart("namespaceName", 6, 50)
 _QUEUE = PathPart("queueName", 1, 260)
 _TOPIC = PathPart("topicName", 1, 260)
@@ -101,16 +48,13 @@ _POLICY = PathPart("authorizationRuleName", 1, 50)
 
 _ENDPOINT = PathPart("privateEndpointName", 1, 80)
 
-_GROUP_PATH = "/resourceGroups/{resourceGroupName}"
-_NAMESPACE_PATH = f"{_GROUP_PATH}/providers/Microsoft.ServiceBus/namespaces/{{namespaceName}}"
+_NAMESPACE_PATH = f"{GROUP_PATH}/providers/Microsoft.ServiceBus/namespaces/{{namespaceName}}"
 _QUEUE_PATH = f"{_NAMESPACE_PATH}/queues/{{queueName}}"
 _TOPIC_PATH = f"{_NAMESPACE_PATH}/topics/{{topicName}}"
-_ENDPOINT_PATH = f"{_GROUP_PATH}/providers/Microsoft.Network/privateEndpoints/{{privateEndpointName}}"
+_ENDPOINT_PATH = f"{GROUP_PATH}/providers/Microsoft.Network/privateEndpoints/{{privateEndpointName}}"
 _SUBSCRIPTION_PATH = f"{_TOPIC_PATH}/subscriptions/{{subscriptionName}}"
 
 _API = "2026-01-01"
-_LOCATION = Property("location", "location", required=True, replaces=True)
-_TAGS = Property("tags", "map")
 _STATUS = Property(
     "status", "text", "Active", "status", choices=("Active", "Disabled", "SendDisabled", "ReceiveDisabled")
 )
@@ -170,9 +114,9 @@ _ALL = (
         "azure-native:resources:ResourceGroup",
         "2024-03-01",
         "Microsoft.Resources/resourceGroups",
-        _GROUP_PATH,
-        (_GROUP,),
-        (_LOCATION, Property("managedBy"), _TAGS),
+        GROUP_PATH,
+        (GROUP,),
+        (LOCATION, Property("managedBy"), TAGS),
         ("azureApiVersion", "name", "properties", "type"),
     ),
     ResourceType(
@@ -180,7 +124,7 @@ _ALL = (
         _API,
         "Microsoft.ServiceBus/namespaces",
         _NAMESPACE_PATH,
-        (_GROUP, _NAMESPACE),
+        (GROUP, _NAMESPACE),
         (
             _flag("disableLocalAuth", False),
             Property(
@@ -201,7 +145,7 @@ _ALL = (
                 ),
             ),
             Property("ipAddressType", "text", "IPv4", choices=("IPv4", "DualStack")),
-            _LOCATION,
+            LOCATION,
             Property("minimumTlsVersion", "text", "1.2", choices=("1.0", "1.1", "1.2", "1.3")),
             Property("premiumMessagingPartitions", "integer", 0),
             Property(
@@ -216,7 +160,7 @@ _ALL = (
                     Property("tier", "text", choices=("Basic", "Standard", "Premium"), default_of="name"),
                 ),
             ),
-            _TAGS,
+            TAGS,
             _flag("zoneRedundant", False),
         ),
         (
@@ -232,7 +176,7 @@ _ALL = (
         _API,
         "Microsoft.ServiceBus/namespaces/queues",
         _QUEUE_PATH,
-        (_GROUP, _NAMESPACE, _QUEUE),
+        (GROUP, _NAMESPACE, _QUEUE),
         (*_SIZED, *_DELIVERY, *_FORWARDS, _flag("requiresSession", False, "requires_session", replaces=True)),
         ("messageCount", "sizeInBytes", *_ENTITY_OUTPUTS),
     ),
@@ -241,7 +185,7 @@ _ALL = (
         _API,
         "Microsoft.ServiceBus/namespaces/topics",
         _TOPIC_PATH,
-        (_GROUP, _NAMESPACE, _TOPIC),
+        (GROUP, _NAMESPACE, _TOPIC),
         (*_SIZED, _flag("supportOrdering", True, "support_ordering")),
         ("sizeInBytes", "subscriptionCount", *_ENTITY_OUTPUTS),
     ),
@@ -250,7 +194,7 @@ _ALL = (
         _API,
         "Microsoft.ServiceBus/namespaces/topics/subscriptions",
         _SUBSCRIPTION_PATH,
-        (_GROUP, _NAMESPACE, _TOPIC, _SUBSCRIPTION),
+        (GROUP, _NAMESPACE, _TOPIC, _SUBSCRIPTION),
         (
             _duration("autoDeleteOnIdle", FOREVER, "auto_delete_on_idle_s"),
             _flag("deadLetteringOnFilterEvaluationExceptions", True, "dead_letter_on_filter_errors"),
@@ -271,7 +215,7 @@ _ALL = (
         _API,
         "Microsoft.ServiceBus/namespaces/topics/subscriptions/rules",
         f"{_SUBSCRIPTION_PATH}/rules/{{ruleName}}",
-        (_GROUP, _NAMESPACE, _TOPIC, _SUBSCRIPTION, _RULE),
+        (GROUP, _NAMESPACE, _TOPIC, _SUBSCRIPTION, _RULE),
         _RULE_PROPERTIES,
         _COMMON_OUTPUTS,
     ),
@@ -280,7 +224,7 @@ _ALL = (
         _API,
         "Microsoft.ServiceBus/namespaces/topics/subscriptions/rules",
         f"{_SUBSCRIPTION_PATH}/rules/{DEFAULT_RULE}",
-        (_GROUP, _NAMESPACE, _TOPIC, _SUBSCRIPTION),
+        (GROUP, _NAMESPACE, _TOPIC, _SUBSCRIPTION),
         _RULE_PROPERTIES,
         _COMMON_OUTPUTS,
     ),
@@ -289,7 +233,7 @@ _ALL = (
         _API,
         "Microsoft.ServiceBus/namespaces/authorizationRules",
         f"{_NAMESPACE_PATH}/authorizationRules/{{authorizationRuleName}}",
-        (_GROUP, _NAMESPACE, _POLICY),
+        (GROUP, _NAMESPACE, _POLICY),
         _RIGHTS,
         _COMMON_OUTPUTS,
     ),
@@ -298,7 +242,7 @@ _ALL = (
         _API,
         "Microsoft.ServiceBus/namespaces/queues/authorizationRules",
         f"{_QUEUE_PATH}/authorizationRules/{{authorizationRuleName}}",
-        (_GROUP, _NAMESPACE, _QUEUE, _POLICY),
+        (GROUP, _NAMESPACE, _QUEUE, _POLICY),
         _RIGHTS,
         _COMMON_OUTPUTS,
     ),
@@ -307,7 +251,7 @@ _ALL = (
         _API,
         "Microsoft.ServiceBus/namespaces/topics/authorizationRules",
         f"{_TOPIC_PATH}/authorizationRules/{{authorizationRuleName}}",
-        (_GROUP, _NAMESPACE, _TOPIC, _POLICY),
+        (GROUP, _NAMESPACE, _TOPIC, _POLICY),
         _RIGHTS,
         _COMMON_OUTPUTS,
     ),
@@ -344,7 +288,7 @@ _ALL = (
         _API,
         "Microsoft.ServiceBus/namespaces/networkRuleSets",
         f"{_NAMESPACE_PATH}/networkRuleSets/default",
-        (_GROUP, _NAMESPACE),
+        (GROUP, _NAMESPACE),
         (
             Property("defaultAction", "text", "Allow", choices=("Allow", "Deny")),
             Property("ipRules", "objects"),
@@ -359,13 +303,13 @@ _ALL = (
         "2024-05-01",
         "Microsoft.Network/privateEndpoints",
         _ENDPOINT_PATH,
-        (_GROUP, _ENDPOINT),
+        (GROUP, _ENDPOINT),
         (
             Property("customDnsConfigs", "objects"),
-            _LOCATION,
+            LOCATION,
             Property("privateLinkServiceConnections", "objects"),
             Property("subnet", "nested"),
-            _TAGS,
+            TAGS,
         ),
         ("azureApiVersion", "etag", "name", "networkInterfaces", "provisioningState", "type"),
         (
@@ -378,11 +322,11 @@ _ALL = (
         "2024-05-01",
         "Microsoft.Network/privateEndpoints/privateDnsZoneGroups",
         f"{_ENDPOINT_PATH}/privateDnsZoneGroups/{{privateDnsZoneGroupName}}",
-        (_GROUP, _ENDPOINT, PathPart("privateDnsZoneGroupName", 1, 80)),
+        (GROUP, _ENDPOINT, PathPart("privateDnsZoneGroupName", 1, 80)),
         (Property("privateDnsZoneConfigs", "objects"),),
         ("azureApiVersion", "etag", "provisioningState"),
         ("id", "name"),
     ),
 )  # fmt: skip
 
-TYPES: Mapping[str, ResourceType] = {each.token: each for each in _ALL}
+TYPES: Mapping[str, ResourceType] = {each.token: each for each in (*_ALL, *CONTAINER_APP_TYPES)}

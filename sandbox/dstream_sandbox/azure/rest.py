@@ -1,5 +1,5 @@
-"""A part of ARM's REST API: lists of what a resource group, a namespace or a topic contains; GET and PUT of queues and
-subscriptions. Clients find it through ARM_METADATA_HOSTNAME, as in Azure's own clouds.
+"""A part of ARM's REST API: lists of what a resource group, a namespace or a topic contains; GET and PUT of queues,
+subscriptions and container apps. Clients find it through ARM_METADATA_HOSTNAME, as in Azure's own clouds.
 
 Paths and responses: REST reference, "Resources - List By Resource Group", "Queues - List By Namespace", "Topics - List
 By Namespace", "Subscriptions - List By Topic"; metadata: version 2022-09-01, as azure-native reads it
@@ -18,6 +18,7 @@ from dstream_sandbox.azure.handler import Handler
 from dstream_sandbox.azure.ids import Place, place_of, place_of_id
 from dstream_sandbox.azure.network import endpoints_in
 from dstream_sandbox.azure.resource_types import TYPES, ResourceType
+from dstream_sandbox.azure.stored import stored_in
 from dstream_sandbox.control_access import has_token
 from dstream_sandbox.folder import ARM_PATH
 from dstream_sandbox.servicebus.admin.http import Request, Response
@@ -29,6 +30,7 @@ _PAGE = 100
 _NAMESPACE = TYPES["azure-native:servicebus:Namespace"]
 _QUEUE = TYPES["azure-native:servicebus:Queue"]
 _TOPIC = TYPES["azure-native:servicebus:Topic"]
+_APP = TYPES["azure-native:app:ContainerApp"]
 _SUBSCRIPTION = TYPES["azure-native:servicebus:Subscription"]
 _GROUP_PATH = r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
 _NAMESPACE_PATH = _GROUP_PATH + r"/providers/Microsoft\.ServiceBus/namespaces/(?P<namespace>[^/]+)"
@@ -68,7 +70,7 @@ class ArmRest:
         return _json(200, page)
 
     async def _entity(self, request: Request, place: Place) -> dict[str, object]:
-        """GET or PUT of a queue or subscription."""
+        """GET or PUT of a queue, subscription or container app."""
         handler = self._handlers[place.type.token]
         if handler.read(place) is None:
             raise not_found(place.type.arm_type, place.name, place.group)
@@ -95,6 +97,7 @@ class ArmRest:
                 if each.group.lower() == names["group"].lower():
                     yield self._item(_NAMESPACE, subscription, {**own, "namespaceName": each.name})
             yield from endpoints_in(self._cloud.records, names["group"])
+            yield from stored_in(self._cloud.records, names["group"])
             return
         own["namespaceName"] = names["namespace"]
         entities = self._cloud.running(place_of(_NAMESPACE, subscription, own)).broker.entities
@@ -124,4 +127,4 @@ def _json(status: int, content: object) -> Response:
 
 
 def _entity_at(path: str) -> Place | None:
-    return place_of_id(_QUEUE, path) or place_of_id(_SUBSCRIPTION, path)
+    return next((place for kind in (_QUEUE, _SUBSCRIPTION, _APP) if (place := place_of_id(kind, path))), None)

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from dstream_sandbox.azure.resource_types import Property
 from dstream_sandbox.servicebus.admin.durations import parse_duration
 
-__all__ = ["UNKNOWN", "effective", "has_unknown", "same", "seconds_of"]
+__all__ = ["UNKNOWN", "effective", "has_unknown", "same", "seconds_of", "without"]
 
 
 class _Unknown:
@@ -32,6 +32,15 @@ def has_unknown(value: object) -> bool:
     if isinstance(value, list):
         return any(has_unknown(each) for each in value)
     return value is UNKNOWN
+
+
+def without(write_only: tuple[str, str] | None, value: object) -> object:
+    """The value of a property as the service returns it."""
+    if write_only is None or not isinstance(value, Mapping) or write_only[0] not in value:
+        return value
+    listed, hidden = write_only
+    kept = [{name: part for name, part in each.items() if name != hidden} for each in value[listed]]
+    return {**value, listed: kept}
 
 
 def seconds_of(text: str) -> float:

@@ -91,3 +91,10 @@ def test_a_default_of_the_tier_is_not_a_change() -> None:
 def test_an_unknown_object_is_a_change() -> None:
     assert _changes("servicebus:Rule", {}, {"sqlFilter": UNKNOWN}) == {"sqlFilter": "add"}
     assert _changes("servicebus:Rule", {}, {"sqlFilter": {"sqlExpression": "1=1", "requiresPreprocessing": True}}) == {}
+
+
+def test_a_change_inside_a_container_has_its_path() -> None:
+    old = {"template": {"containers": [{"image": "a:1", "name": "app"}], "volumes": [{}]}}
+    new = {"template": {"containers": [{"image": "a:2", "name": "app"}], "volumes": []}}
+    found = _changes("app:ContainerApp", old, new)
+    assert found == {"template.containers[0].image": "update", "template.volumes": "update"}

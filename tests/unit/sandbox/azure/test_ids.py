@@ -8,7 +8,8 @@ _NAMES = {
     "resourceGroupName": "rg", "namespaceName": "ns-one", "queueName": "orders", "topicName": "events",
     "subscriptionName": "audit", "ruleName": "large", "authorizationRuleName": "app",
     "name": "two", "resourceUri": "/subscriptions/s1/resourcegroups/rg/providers/x/y/z",
-    "privateEndpointName": "pe", "privateDnsZoneGroupName": "default",
+    "privateEndpointName": "pe", "privateDnsZoneGroupName": "default", "environmentName": "cae", "workspaceName": "log",
+    "containerAppName": "ca", "resourceName": "id-ca", "accountName": "stretail", "containerName": "state",
     "roleAssignmentName": "one", "scope": "/subscriptions/s1/resourcegroups/rg/providers/x/y/z",
 }  # fmt: skip
 _IN_NAMESPACE = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.ServiceBus/namespaces/ns-one"

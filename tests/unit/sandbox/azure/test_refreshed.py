@@ -58,3 +58,11 @@ def test_another_kind_of_filter_replaces_the_recorded_one() -> None:
 def test_a_default_rule_has_only_its_names_as_inputs() -> None:
     real = {"filterType": "SqlFilter", "sqlFilter": {"sqlExpression": "1=1", "compatibilityLevel": 20}}
     assert refreshed_inputs(_RULE, _NAMES, {}, real) == _NAMES
+
+
+def test_a_value_that_azure_never_returns_is_not_drift() -> None:
+    app = TYPES["azure-native:app:ContainerApp"]
+    recorded = {"configuration": {"secrets": [{"name": "file", "value": "text"}]}, "template": {"containers": []}}
+    real = {"configuration": {"secrets": [{"name": "file"}]}, "template": {"containers": [{"image": "a"}]}}
+    found = refreshed_inputs(app, recorded, {}, real)
+    assert found == {**recorded, "template": {"containers": [{"image": "a"}]}}
