@@ -2,7 +2,8 @@
 
 azure-native's ids are the resources' paths in Azure Resource Manager (Microsoft.ServiceBus, API version 2026-01-01;
 Microsoft.Authorization, API version 2022-04-01; Microsoft.Insights, API version 2021-05-01-preview; Microsoft.Network,
-API version 2024-05-01).
+API version 2024-05-01; Microsoft.App, API version 2025-02-02-preview; Microsoft.ManagedIdentity, 2023-01-31;
+Microsoft.Storage, 2024-01-01; Microsoft.OperationalInsights, 2023-09-01).
 """
 
 from __future__ import annotations
@@ -26,22 +27,24 @@ DIAGNOSTIC_SETTING: Final = "azure-native:monitor:DiagnosticSetting"
 NETWORK_RULE_SET: Final = "azure-native:servicebus:NamespaceNetworkRuleSet"
 PRIVATE_ENDPOINT: Final = "azure-native:network:PrivateEndpoint"
 DNS_ZONE_GROUP: Final = "azure-native:network:PrivateDnsZoneGroup"
+ENVIRONMENT: Final = "azure-native:app:ManagedEnvironment"
+CONTAINER_APP: Final = "azure-native:app:ContainerApp"
+IDENTITY: Final = "azure-native:managedidentity:UserAssignedIdentity"
+STORAGE_ACCOUNT: Final = "azure-native:storage:StorageAccount"
+BLOB_CONTAINER: Final = "azure-native:storage:BlobContainer"
+WORKSPACE: Final = "azure-native:operationalinsights:Workspace"
 
 OWN_QUEUE: Final = "dstream:servicebus:Queue"
 OWN_TOPIC: Final = "dstream:servicebus:Topic"
 OWN_SUBSCRIPTION: Final = "dstream:servicebus:Subscription"
 OWN_RULE: Final = "dstream:servicebus:Rule"
 
-_NAMESPACE_PATH = (
-    "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}"
-    "/providers/Microsoft.ServiceBus/namespaces/{namespaceName}"
-)
-_ENDPOINT_PATH = (
-    "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}"
-    "/providers/Microsoft.Network/privateEndpoints/{privateEndpointName}"
-)
+_GROUP_PATH = "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}"
+_NAMESPACE_PATH = _GROUP_PATH + "/providers/Microsoft.ServiceBus/namespaces/{namespaceName}"
+_ENDPOINT_PATH = _GROUP_PATH + "/providers/Microsoft.Network/privateEndpoints/{privateEndpointName}"
+_ACCOUNT_PATH = _GROUP_PATH + "/providers/Microsoft.Storage/storageAccounts/{accountName}"
 PATHS: Final[Mapping[str, str]] = {
-    RESOURCE_GROUP: "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}",
+    RESOURCE_GROUP: _GROUP_PATH,
     NAMESPACE: _NAMESPACE_PATH,
     QUEUE: _NAMESPACE_PATH + "/queues/{queueName}",
     TOPIC: _NAMESPACE_PATH + "/topics/{topicName}",
@@ -56,6 +59,12 @@ PATHS: Final[Mapping[str, str]] = {
     NETWORK_RULE_SET: _NAMESPACE_PATH + "/networkRuleSets/default",
     PRIVATE_ENDPOINT: _ENDPOINT_PATH,
     DNS_ZONE_GROUP: _ENDPOINT_PATH + "/privateDnsZoneGroups/{privateDnsZoneGroupName}",
+    ENVIRONMENT: _GROUP_PATH + "/providers/Microsoft.App/managedEnvironments/{environmentName}",
+    CONTAINER_APP: _GROUP_PATH + "/providers/Microsoft.App/containerApps/{containerAppName}",
+    IDENTITY: _GROUP_PATH + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{resourceName}",
+    STORAGE_ACCOUNT: _ACCOUNT_PATH,
+    BLOB_CONTAINER: _ACCOUNT_PATH + "/blobServices/default/containers/{containerName}",
+    WORKSPACE: _GROUP_PATH + "/providers/Microsoft.OperationalInsights/workspaces/{workspaceName}",
     OWN_QUEUE: "queue/{queueName}",
     OWN_TOPIC: "topic/{topicName}",
     OWN_SUBSCRIPTION: "topic/{topicName}/subscription/{subscriptionName}",

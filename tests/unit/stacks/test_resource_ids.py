@@ -19,7 +19,14 @@ INPUTS = {
     "resourceUri": NAMESPACE,
     "privateEndpointName": "pe-sb",
     "privateDnsZoneGroupName": "default",
+    "environmentName": "cae-retail",
+    "containerAppName": "orders",
+    "resourceName": "id-orders",
+    "accountName": "stretail",
+    "containerName": "dstream",
+    "workspaceName": "log-retail",
 }
+PROVIDERS = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers"
 ENDPOINT = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Network/privateEndpoints/pe-sb"
 IDS = {
     ids.RESOURCE_GROUP: f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg",
@@ -40,6 +47,12 @@ IDS = {
     ids.NETWORK_RULE_SET: f"{NAMESPACE}/networkRuleSets/default",
     ids.PRIVATE_ENDPOINT: ENDPOINT,
     ids.DNS_ZONE_GROUP: f"{ENDPOINT}/privateDnsZoneGroups/default",
+    ids.ENVIRONMENT: f"{PROVIDERS}/Microsoft.App/managedEnvironments/cae-retail",
+    ids.CONTAINER_APP: f"{PROVIDERS}/Microsoft.App/containerApps/orders",
+    ids.IDENTITY: f"{PROVIDERS}/Microsoft.ManagedIdentity/userAssignedIdentities/id-orders",
+    ids.STORAGE_ACCOUNT: f"{PROVIDERS}/Microsoft.Storage/storageAccounts/stretail",
+    ids.BLOB_CONTAINER: f"{PROVIDERS}/Microsoft.Storage/storageAccounts/stretail/blobServices/default/containers/dstream",
+    ids.WORKSPACE: f"{PROVIDERS}/Microsoft.OperationalInsights/workspaces/log-retail",
     ids.OWN_QUEUE: "queue/orders",
     ids.OWN_TOPIC: "topic/events",
     ids.OWN_SUBSCRIPTION: "topic/events/subscription/audit",
