@@ -20,9 +20,10 @@ import tomllib
 from pathlib import Path
 
 _ROOT = Path(__file__).parent.parent
+_EXTRAS = ("azblob", "container_apps", "keyvault", "mssql", "otel", "postgres", "servicebus", "signing")
 _SETS = {
-    "requirements.txt": ("azblob", "keyvault", "mssql", "otel", "postgres", "servicebus", "signing"),
-    "requirements-sandbox.txt": ("azblob", "keyvault", "mssql", "otel", "postgres", "sandbox", "servicebus", "signing"),
+    "requirements.txt": _EXTRAS,
+    "requirements-sandbox.txt": (*_EXTRAS, "sandbox"),
 }
 _MAIN = "dstream-cli"
 _EXPORT = ("export", "--quiet", "--locked", "--no-dev", "--no-emit-workspace", "--no-annotate", "--no-header")

@@ -24,6 +24,7 @@ COMMANDS = {
     "deadletter": Entry(
         "dstream.cli.commands.deadletter:deadletter", "List, show, replay or purge rows that were not delivered."
     ),
+    "deploy": Entry("dstream.cli.lifecycle.deploy:deploy", "Deploy tasks to Azure Container Apps."),
     "destroy": Entry("dstream.cli.lifecycle.commands:destroy", "Delete the infrastructure of tasks."),
     "doctor": Entry("dstream.cli.commands.doctor:doctor", "Check that everything the tasks need is installed."),
     "init": Entry("dstream.cli.lifecycle.commands:init", "Create or update the infrastructure of tasks."),

@@ -31,6 +31,8 @@ class Options:
     as_json: bool = False
     chdir: Path | None = None
     untrusted: bool = False
+    deployment: str | None = None
+    """Of `dstream deploy`: the name of the deployment, empty for the only one. None: another command."""
 
     def over(self, other: Options) -> Options:
         """Return these options, with unset ones filled in from `other`."""
@@ -44,6 +46,7 @@ class Options:
             as_json=self.as_json or other.as_json,
             chdir=self.chdir or other.chdir,
             untrusted=self.untrusted or other.untrusted,
+            deployment=self.deployment if other.deployment is None else other.deployment,
         )
 
     @property
@@ -71,6 +74,12 @@ class Options:
     @property
     def again(self) -> list[str]:
         """The options that a suggested command repeats to use the same file and stack. Secrets are masked."""
+        target = ["--target", shlex.quote(self.deployment)] if self.deployment else []
+        return [*target, *self._shared]
+
+    @property
+    def _shared(self) -> list[str]:
+        """Those that every command takes."""
         from dstream.redact import is_secret_name
 
         parts = ["--untrusted"] if self.untrusted else []
@@ -85,9 +94,26 @@ class Options:
 
     def repeat_in(self, error: DStreamError) -> None:
         """Add these options to the commands that the error's hints suggest in backticks: `dstream run orders`."""
-        if again := " ".join(self.again):
-            for each in error.errors:
-                each.hint = _SUGGESTED.sub(lambda match: f"{match[0]} {again}", each.hint)
+        self.name_commands_in(error)
+        for each in error.errors:
+            each.hint = _SUGGESTED.sub(self._repeated, each.hint)
+
+    def _repeated(self, suggested: re.Match[str]) -> str:
+        is_deploy = suggested[0].startswith("dstream deploy ")
+        return " ".join([suggested[0], *(self.again if is_deploy else self._shared)])
+
+    def name_commands_in(self, error: DStreamError) -> None:
+        """Name the commands of `dstream deploy` in an error that names those of tasks."""
+        for each in error.errors:
+            each.message, each.hint = self.commands_in(each.message), self.commands_in(each.hint)
+
+    def commands_in(self, text: str) -> str:
+        """Return the text with the commands of `dstream deploy` in place of those of tasks: `dstream deploy init`."""
+        return text if self.deployment is None else _LIFECYCLE.sub(r"dstream deploy \1", text)
+
+    def audited(self, command: str) -> str:
+        """Return the command as the audit log names it."""
+        return command if self.deployment is None else f"deploy {command}"
 
     @property
     def level(self) -> str:
@@ -99,10 +125,13 @@ class Options:
         return not self.no_color and not os.environ.get("NO_COLOR") and bool(stream.isatty())
 
 
+OPTION_NAMES = tuple(name for name in Options.__slots__ if name != "deployment")
+"""The parameters that every command takes."""
 _SUGGESTED = re.compile(
-    r"(?<=`)dstream (?:deadletter|destroy|init|list|plan|provider (?:install|lock)|run|state|status|unlock|validate)\b"
-    r"[^`]*(?=`)"
+    r"(?<=`)dstream (?:deadletter|deploy \w+|destroy|init|list|plan|provider (?:install|lock)|run|state|status|unlock"
+    r"|validate)\b[^`]*(?=`)"
 )
+_LIFECYCLE = re.compile(r"\bdstream (plan|init|status|destroy)\b")
 _LEVELS = ["debug", "info", "warning", "error"]
 _OPTIONS = (
     click.option("-c", "--config", type=click.Path(path_type=Path), help="HCL file or folder (default: dstream.hcl)."),
@@ -136,7 +165,7 @@ def with_options(function: F) -> F:
     """Add the options; the command receives them, merged with the group's, as `options`."""
 
     def merged(*args: Any, **given: Any) -> Any:
-        own = Options(**{name: given.pop(name) for name in Options.__slots__})
+        own = Options(**{name: given.pop(name) for name in OPTION_NAMES})
         context = click.get_current_context()
         options = own.over(context.obj or Options())
         try:

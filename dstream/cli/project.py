@@ -42,11 +42,12 @@ def load_project(
     *,
     only: Collection[str] | None = None,
     roles: Collection[Role] = ROLES,
+    deployments: Collection[str] | None = (),
     ask_vaults: bool = True,
     defer_unset: bool = False,
 ) -> Project:
-    """Load the project. `only`: evaluate the config of these tasks, in blocks with these roles; unset variables
-    elsewhere are ignored.
+    """Load the project. `only`: evaluate the config of these tasks, in blocks with these roles, and of `deployments`
+    (None: all); unset variables elsewhere are ignored.
 
     Raises ConfigErrors; RefusedError if the file is untrusted; AuthError or UnreachableError from a key vault, unless
     `ask_vaults` is false.
@@ -58,14 +59,15 @@ def load_project(
         environ=os.environ,
         only=only,
         roles=roles,
+        deployments=deployments,
         ask_vaults=ask_vaults,
         defer_unset=defer_unset,
         is_untrusted=options.is_untrusted(os.environ),
     )
-    for task in project.tasks.values() if project.is_untrusted else ():
-        for block in task.providers:
-            if block.provider_ref is not None:
-                refuse_untrusted_reference(block.provider_ref, project.folder, os.environ, place=block.place)
+    of_tasks = [block for task in project.tasks.values() for block in task.providers]
+    for block in (*of_tasks, *project.deployments.values()) if project.is_untrusted else ():
+        if block.provider_ref is not None:
+            refuse_untrusted_reference(block.provider_ref, project.folder, os.environ, place=block.place)
     return project
 
 
@@ -126,8 +128,22 @@ def _transform_place(task: Task, path: str) -> SourceLocation | None:
     return block.places.get(found["attribute"], block.place)
 
 
+def deployment_record(deployment: str, task: str) -> str:
+    """Return the name under which a deployed task is recorded, which no task can have: `aca/orders`; `aca/` for what
+    all of its tasks use."""
+    return f"{deployment}/{task if task != deployment else ''}"
+
+
+def record_of(project: Project, name: str) -> str:
+    """Return the record of a task, or the record of a deployment called `name`. Raises ConfigError `task.unknown`."""
+    is_deployment = "/" in name and name.partition("/")[0] in project.deployments
+    return name if is_deployment else task_of(project, name).name
+
+
 def infrastructure_of(project: Project, task: str) -> Infrastructure:
-    """Return where the infrastructure of a task is recorded, also of one that the file lacks.
+    """Return where the infrastructure of a task is recorded, also of one that the file lacks, or a deployment.
+
+    A program of the file that changes resources is for tasks only.
 
     Raises RefusedError if the file is untrusted and comes with a record: the engine would install the plug-ins that the
     record names, from the addresses in it.
@@ -140,15 +156,29 @@ def infrastructure_of(project: Project, task: str) -> Infrastructure:
         work_dir=str(_infrastructure_dir(project) / quote(task, safe="") / quote(settings.stack, safe="")),
         backend_url=_absolute(settings.backend_url, project.folder),
         secrets_provider=settings.secrets_provider or os.environ.get("DSTREAM_SECRETS_PROVIDER") or None,
-        program=str(project.folder / Path(settings.program).expanduser()) if settings.program else None,
+        program=str(project.folder / Path(settings.program).expanduser())
+        if settings.program and "/" not in task
+        else None,
     )
 
 
 def recorded_infrastructure(project: Project) -> set[str]:
-    """Return the names of tasks whose infrastructure is recorded in this stack, also if the file lacks them.
+    """Return the names of tasks whose infrastructure is recorded in this stack, also if the file lacks them, without
+    the records of deployments.
 
-    The engine keeps the settings of a stack in its work folder as long as the stack exists.
     """
+    return {name for name in _records(project) if "/" not in name}
+
+
+def deployed_tasks(project: Project, deployment: str) -> list[str]:
+    """Return the names of tasks that are recorded as deployed in this stack, also if the file lacks them."""
+    start = deployment_record(deployment, deployment)
+    return sorted(name.removeprefix(start) for name in _records(project) if name.startswith(start) and name != start)
+
+
+def _records(project: Project) -> set[str]:
+    """Return the names of all records. The engine keeps the settings of a stack in its work folder as long as the stack
+    exists."""
     stack = quote(project.stack, safe="")
     settings = f"Pulumi.{project.stack.rpartition('/')[2]}.yaml"
     return {unquote(file.parent.parent.name) for file in _infrastructure_dir(project).glob(f"*/{stack}/{settings}")}

@@ -12,7 +12,7 @@ import click
 
 from dstream.cli.command_table import COMMANDS
 from dstream.cli.main import cli
-from dstream.cli.options import Options
+from dstream.cli.options import OPTION_NAMES
 
 _HEAD = """\
 # Command reference
@@ -59,7 +59,7 @@ def _section(command: click.Command, context: click.Context, *, own_options: boo
 
 def _row(parameter: click.Parameter, *, own_options: bool) -> str:
     """Return the option's table row; empty for an argument and for an option that all commands have."""
-    if not isinstance(parameter, click.Option) or (parameter.name in Options.__slots__ and not own_options):
+    if not isinstance(parameter, click.Option) or (parameter.name in OPTION_NAMES and not own_options):
         return ""
     names = ", ".join([*parameter.opts, *parameter.secondary_opts])
     value = "" if parameter.is_flag else f" {_value(parameter)}"

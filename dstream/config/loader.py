@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from dstream.config.blocks.body_reader import BodyReader
 from dstream.config.blocks.complaints import Complaints
+from dstream.config.blocks.provider_block import ProviderBlockReader
 from dstream.config.blocks.provider_config import is_unset
 from dstream.config.blocks.settings import read_settings
 from dstream.config.blocks.task import TaskReader
@@ -19,7 +20,7 @@ from dstream.config.files import files_of, parsed
 from dstream.config.hcl.problem import did_you_mean
 from dstream.config.hcl.source import SourceFile
 from dstream.config.hcl.syntax import Block, Body
-from dstream.config.model import ROLES, Project, Role, Settings, Task
+from dstream.config.model import ROLES, Project, ProviderBlock, Role, Settings, Task
 from dstream.config.untrusted import budget, refuse_programs
 from dstream.config.values.environment import Environment, utc_now
 from dstream.config.values.functions import functions
@@ -30,7 +31,7 @@ from dstream.config.values.values import Value
 from dstream.errors import ConfigError, ConfigErrors, SourceLocation
 from dstream.key_vault.client import KeyVaults
 
-_TOP_LEVEL = ("dstream", "variable", "locals", "task")
+_TOP_LEVEL = ("dstream", "variable", "locals", "task", "deployment")
 _NO_VARIABLES: Mapping[str, Value] = MappingProxyType({})
 
 
@@ -41,6 +42,7 @@ def load(
     environ: Mapping[str, str],
     only: Collection[str] | None = None,
     roles: Collection[Role] = ROLES,
+    deployments: Collection[str] | None = (),
     ask_vaults: bool = True,
     defer_unset: bool = False,
     is_untrusted: bool = False,
@@ -54,6 +56,7 @@ def load(
     - `variables`: values for `variable` blocks; text is parsed according to the variable's type.
     - `only`: evaluate the config of these tasks; that of others is not evaluated and stays empty.
     - `roles`: likewise for the blocks with these roles.
+    - `deployments`: evaluate the config of these deployments; None: of all.
     - `ask_vaults`: if false, connect to nothing: settings that need a key vault are omitted and listed in
       `ProviderBlock.unread`.
     - `defer_unset`: omit settings that need an unset environment variable, and keep their errors in
@@ -65,7 +68,7 @@ def load(
     vaults = KeyVaults() if ask_vaults and not is_untrusted else NoKeyVault()
     around = Environment(environ, _folder(path), now, vaults, is_untrusted)
     with closing(vaults), budget(path) if is_untrusted else nullcontext():
-        project = _load(path, around, variables, only, roles, defer_unset)
+        project = _load(path, around, variables, only, roles, deployments, defer_unset)
     if is_untrusted:
         refuse_programs(project)
     return project
@@ -81,6 +84,7 @@ def _load(
     variables: Mapping[str, Value],
     only: Collection[str] | None,
     roles: Collection[Role],
+    deployments: Collection[str] | None,
     defer_unset: bool,
 ) -> Project:
     complaints = Complaints()
@@ -93,8 +97,17 @@ def _load(
     reading = _Reading(Scope(functions(around)), complaints, variables, around.environ)
     reading.read(files)
     settings, tasks = reading.evaluate(only, roles, defer_unset)
+    deployed = reading.deployments(deployments, defer_unset)
     complaints.raise_if_any()
-    return Project(path, around.folder, settings, MappingProxyType(tasks), reading.unset, around.is_untrusted)
+    return Project(
+        path,
+        around.folder,
+        settings,
+        MappingProxyType(tasks),
+        reading.unset,
+        around.is_untrusted,
+        MappingProxyType(deployed),
+    )
 
 
 class _Reading:
@@ -112,6 +125,7 @@ class _Reading:
         """With `defer_unset`: errors of variables and locals that need an unset environment variable."""
         self._settings: BodyReader | None = None
         self._tasks: dict[str, TaskReader] = {}
+        self._deployments: dict[str, ProviderBlockReader] = {}
 
     def read(self, files: Sequence[tuple[SourceFile, Body]]) -> None:
         for source, body in files:
@@ -140,6 +154,13 @@ class _Reading:
                 tasks[name] = task
         return settings, tasks
 
+    def deployments(self, evaluated: Collection[str] | None, defer_unset: bool) -> dict[str, ProviderBlock]:
+        found = {
+            name: reader.block(with_config=evaluated is None or name in evaluated, defer_unset=defer_unset)
+            for name, reader in self._deployments.items()
+        }
+        return {name: block for name, block in found.items() if block is not None}
+
     def _check(self, definition: NamedValue, defer_unset: bool) -> None:
         try:
             definition.value()
@@ -150,7 +171,7 @@ class _Reading:
 
     def _read_block(self, source: SourceFile, block: Block) -> None:
         reader = self._reader(source, block.body, _described(block))
-        labels = 1 if block.name in ("variable", "task") else 0
+        labels = 1 if block.name in ("variable", "task", "deployment") else 0
         if len(block.labels) != labels:
             wanted = f'{block.name} "NAME" {{ ... }}' if labels else f"{block.name} {{ ... }}"
             at = block.labels[labels].at if len(block.labels) > labels else block.at
@@ -167,13 +188,30 @@ class _Reading:
             case "variable":
                 definition = variable_definition(label, block, reader, self._variables, self._environ)
                 self._scope.variables[label] = definition
+            case "deployment":
+                self._read_deployment(reader, block, label)
             case _:
                 self._read_task(reader, block, label)
 
-    def _read_task(self, reader: BodyReader, block: Block, name: str) -> None:
+    def _read_deployment(self, reader: BodyReader, block: Block, name: str) -> None:
+        if self._is_valid_name(reader, block, name):
+            path = f"deployment.{name}"
+            self._deployments[name] = ProviderBlockReader("output", block, reader, path, "deployment")
+
+    def _is_valid_name(self, reader: BodyReader, block: Block, name: str) -> bool:
+        """Whether it can be part of file names. Tasks and deployments share the names of records."""
         if not name or name.strip(".") == "" or any(char in name for char in '/\\\0\n"'):
             hint = "The name must not be empty, consist of dots, or contain /, \\, quotes or line breaks."
-            reader.complain("config.label", "invalid task name", block.labels[0].at, hint)
+            reader.complain("config.label", f"invalid {block.name} name", block.labels[0].at, hint)
+            return False
+        if name in self._tasks or name in self._deployments:
+            message = f'a task and a deployment are both called "{name}"'
+            reader.complain("config.duplicate", message, block.labels[0].at, "Rename one of them.")
+            return False
+        return True
+
+    def _read_task(self, reader: BodyReader, block: Block, name: str) -> None:
+        if not self._is_valid_name(reader, block, name):
             return
         task = TaskReader(name, block, reader)
         self._tasks[name] = task

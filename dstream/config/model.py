@@ -24,8 +24,8 @@ _LAST_STEP = re.compile(r'(?:\.?[^.\[\]]+|\[\d+\]|\["(?:[^"\\]|\\.)*"\])$')
 
 @dataclass(frozen=True, slots=True)
 class ProviderBlock:
-    """A block of a task that names a provider: `input`, `transform` or `output`. Exactly one of the three provider
-    attributes is set.
+    """A block that names a provider: `input`, `transform` or `output` of a task, or a `deployment`, whose role is
+    `output`. Exactly one of the three provider attributes is set.
 
     `config` is plain JSON. Paths in it have the form `tables[0]`, `labels.env`, `labels["a.b"]`.
     """
@@ -183,6 +183,8 @@ class Project:
     unset: tuple[ConfigError | ConfigErrors, ...] = ()
     """With `defer_unset`: errors of variables and locals that need an unset environment variable."""
     is_untrusted: bool = False
+    deployments: Mapping[str, ProviderBlock] = field(default_factory=dict)
+    """In file order; `config` is empty unless it was to be evaluated."""
 
     @property
     def stack(self) -> str:

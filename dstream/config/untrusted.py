@@ -44,12 +44,12 @@ def refuse_programs(project: Project) -> None:
 
     A provider_ref depends on more than the file (`plugins.refuse_untrusted_reference`).
     """
-    for task in project.tasks.values():
-        for block in task.providers:
-            if block.provider_path is not None:
-                raise refusal("provider_path", block.place)
-            if block.environ:
-                raise refusal("env of a provider", block.place)
+    of_tasks = [block for task in project.tasks.values() for block in task.providers]
+    for block in (*of_tasks, *project.deployments.values()):
+        if block.provider_path is not None:
+            raise refusal("provider_path", block.place)
+        if block.environ:
+            raise refusal("env of a provider", block.place)
     infrastructure = project.settings.infrastructure
     place = SourceLocation(str(project.path), block="dstream")
     if infrastructure.program is not None:

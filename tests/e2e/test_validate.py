@@ -102,6 +102,7 @@ def test_providers_without_a_schema_are_reported_as_unchecked(plain: Callable[[s
         "schema_version": 1,
         "valid": True,
         "tasks": ["letters"],
+        "deployments": [],
         "transforms": {},
         "unchecked": [
             {"task": "letters", "role": "input", "provider": "letters", "reason": "it does not describe its settings"},
@@ -213,3 +214,32 @@ def test_what_two_tasks_declare_and_names_that_differ_in_case_only_are_refused(p
     assert planned.returncode == 3
     assert "task.declared_twice" in planned.stderr
     assert "Audit" not in planned.stderr
+
+
+def test_a_deployment_is_checked_like_a_task(tmp_path: Path) -> None:
+    dstream = DStream(tmp_path)
+    hcl = """
+task "orders" {
+  input { provider = "counter" }
+  output { provider = "console" }
+}
+deployment "aca" {
+  provider = "container_apps"
+  config {
+    resource_group = "rg-retail"
+    location       = "westeurope"
+    environment    = "cae-retail"
+    image          = "a:1"
+    replica        = 2
+  }
+}
+"""
+    (tmp_path / "dstream.hcl").write_text(hcl)
+    done = dstream("validate")
+    assert done.returncode == 3
+    assert "replica" in done.stderr
+    assert "dstream.hcl:13:5" in done.stderr
+    (tmp_path / "dstream.hcl").write_text(hcl.replace("replica ", "cpu").replace("= 2", "= 0.3"))
+    assert "container_apps.bad_cpu" in dstream("validate").stderr
+    (tmp_path / "dstream.hcl").write_text(hcl.replace("replica ", "replicas"))
+    assert dstream("validate").stdout == "dstream.hcl: 1 task and 1 deployment, no errors.\n"

@@ -16,11 +16,12 @@ PACKAGES = {
     "dstream": "dstream",
     "dstream_stacks": "stacks",
     "dstream_mssql_cdc": "providers/mssql_cdc",
+    "dstream_container_apps": "providers/container_apps",
     "dstream_servicebus": "providers/servicebus",
     "dstream_sandbox": "sandbox",
 }
 """Import packages and their folders, which are the rows of the table."""
-FREE_OF_CYCLES = ("dstream", "dstream_stacks", "dstream_mssql_cdc", "dstream_servicebus")
+FREE_OF_CYCLES = ("dstream", "dstream_stacks", "dstream_mssql_cdc", "dstream_container_apps", "dstream_servicebus")
 LIGHT = ("azure", "pulumi", "pyodbc", "grpc", "rich", "click", "msgspec")
 """Packages that must not be imported before a provider's first line."""
 

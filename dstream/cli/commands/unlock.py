@@ -12,7 +12,7 @@ from dstream.cli.audited import AuditedChange
 from dstream.cli.completing import task_names
 from dstream.cli.confirming import confirm
 from dstream.cli.options import Options, with_options
-from dstream.cli.project import infrastructure_of, load_project, task_of
+from dstream.cli.project import infrastructure_of, load_project, record_of
 from dstream.errors import ConfigError
 from dstream.shown import shown
 
@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Skip the confirmation prompt; required when stdin is not a terminal.")
 @with_options
 def unlock(task: str, options: Options, *, yes: bool) -> int:
-    """Show who holds the stack lock of TASK, and release it after confirmation.
+    """Show who holds the stack lock of TASK, and release it after confirmation. aca/orders is task orders in the
+    deployment aca, aca/ what all of its tasks use.
 
     Release a lock only if its holder is gone: a command that keeps running without its lock can damage the record.
     Locks of dead processes on this host need no unlock; init and destroy remove them. The lock of `dstream run` ends
     with its process.
     """
     project = load_project(options, only=())
-    infrastructure = infrastructure_of(project, task_of(project, task).name)
+    infrastructure = infrastructure_of(project, record_of(project, task))
     found = _holders(infrastructure, is_forced=yes)
     if not found and found is not None:
         _end(options, task, f"The stack of {task} is not locked.", [], released=False)

@@ -59,10 +59,13 @@ def validate(options: Options, static: bool) -> None:
         for block in task.providers:
             for error in block.unset.values():
                 complaints.add(error)
+    for block in project.deployments.values():
+        for error in block.unset.values():
+            complaints.add(error)
     if static:
         unchecked = _unchecked_statically(project)
     else:
-        unchecked = checked_by_providers(project, list(project.tasks.values()), complaints)
+        unchecked = checked_by_providers(project, [*project.tasks.values(), *_deployments(project)], complaints)
     complaints.raise_if_any()
     if options.as_json:
         listed = [
@@ -74,12 +77,14 @@ def validate(options: Options, static: bool) -> None:
             "schema_version": 1,
             "valid": True,
             "tasks": list(project.tasks),
+            "deployments": list(project.deployments),
             "transforms": {name: each for name, each in kinds.items() if each},
             "unchecked": listed,
         }
         click.echo(json.dumps(document))
         return
-    click.echo(f"{project.path}: {plural(len(project.tasks), 'task')}, no errors.")
+    deployed = f" and {plural(len(project.deployments), 'deployment')}" if project.deployments else ""
+    click.echo(f"{project.path}: {plural(len(project.tasks), 'task')}{deployed}, no errors.")
     if static:
         click.echo("  The configs of providers are not checked: --static starts no provider.")
     for task in project.tasks.values():
@@ -87,9 +92,19 @@ def validate(options: Options, static: bool) -> None:
         if transforms := [*provider, *(each.kind for each in task.transforms)]:
             click.echo(f'  task "{task.name}" transforms rows: {", ".join(transforms)}')
     for each in () if static else unchecked:
+        kind = "deployment" if each.task in project.deployments else "task"
         click.echo(
-            f'  task "{each.task}", {each.role}: the config of {each.provider} is not checked: {shown(each.reason)}'
+            f'  {kind} "{each.task}", {each.role}: the config of {each.provider} is not checked: {shown(each.reason)}'
         )
+
+
+def _deployments(project: Project) -> list[Task]:
+    """The deployments as tasks whose only provider they are."""
+    return [Task(name, "deployment", block, block, block.place) for name, block in project.deployments.items()]
+
+
+def _blocks(task: Task) -> Sequence[ProviderBlock]:
+    return (task.output,) if task.input is task.output else task.providers
 
 
 def _unchecked_statically(project: Project) -> list[_Unchecked]:
@@ -108,7 +123,7 @@ def checked_by_providers(project: Project, tasks: Sequence[Task], complaints: Co
     asked: list[tuple[Task, ProviderBlock, Callable[[], Introduction]]] = []
     with Introductions(project.folder) as introductions:
         for task in tasks:
-            for block in task.providers:
+            for block in _blocks(task):
                 with complaints.collecting():
                     spec = spec_of(block, project, only_describes=True)
                     answer = introductions.ask(spec, block.role, timeout_s=task.start_timeout_s)
@@ -130,9 +145,9 @@ def checked_by_providers(project: Project, tasks: Sequence[Task], complaints: Co
 def _loaded(options: Options) -> Project:
     """Load the project. Unset environment variables alone do not keep the other settings from being checked."""
     try:
-        return load_project(options, ask_vaults=False, defer_unset=True)
+        return load_project(options, deployments=None, ask_vaults=False, defer_unset=True)
     except ConfigErrors:
-        return load_project(options, ask_vaults=False)  # raises with the unset variables, too
+        return load_project(options, deployments=None, ask_vaults=False)  # raises with the unset variables, too
 
 
 def _check_transforms(task: Task, block: ProviderBlock, found: Introduction) -> None:

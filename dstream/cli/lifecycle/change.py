@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 
 import click
@@ -30,7 +30,7 @@ from dstream.cli.options import Options
 from dstream.cli.view.answer import Answer
 from dstream.cli.view.question import question
 from dstream.cli.view.words import loss
-from dstream.errors import ConfigError, RefusedError, exit_code
+from dstream.errors import ConfigError, DStreamError, RefusedError, exit_code
 from dstream.protocol.lifecycle import LifecycleOptions
 from dstream.shown import shown
 from dstream.state import has_checkpoint, open_store
@@ -42,8 +42,13 @@ def change(command: Command, flags: Flags, options: Options) -> int:
     file = _read_plan(command, flags)
     if file:
         flags = _as_planned(flags, file.plan)
+    destroys = command == "destroy"
     request = Request(
-        options, None if flags.all_tasks else flags.tasks, by_record=command == "destroy", orphan=flags.orphan
+        options,
+        None if flags.all_tasks else flags.tasks,
+        by_record=destroys,
+        destroys=destroys,
+        orphan=flags.orphan,
     )
     if request.project.is_untrusted:
         raise RefusedError(
@@ -66,12 +71,12 @@ def change(command: Command, flags: Flags, options: Options) -> int:
         flags = _with_typed_names(flags, plans)
         plans = refuse_unconfirmed(command, plans, flags.confirm, again)
     plans = _with_orphan(command, flags, plans)
-    with without_running_streams(command, request.project, plans, report.log.say, flags.lock_timeout) as answers:
+    with _without_streams(command, flags, request, report, plans) as answers:
         if not request.exit_code(answers) and any(each.may_change for each in answers):
             if not (flags.yes or file or _confirmed(command, answers)):
                 click.echo("Nothing was changed.", err=True)
                 return exit_code("declined")
-            with AuditedChange(request.project, command, request.names) as audited:
+            with AuditedChange(request.project, options.audited(command), request.names) as audited:
                 audited.begin(**plan_details(answers, file))
                 answers = _carry_out(command, flags, request, report, answers)
                 is_interrupted = any(answer.is_interrupted for answer in answers)
@@ -146,16 +151,31 @@ def _carry_out(
     return [by_task[task.name] for task in request.tasks]
 
 
+def _without_streams(
+    command: Command, flags: Flags, request: Request, report: CommandReport, plans: list[Answer]
+) -> AbstractContextManager[list[Answer]]:
+    """Keep streams from running whose infrastructure is deleted; a deployment stops and starts them itself."""
+    if request.is_deployment:
+        return nullcontext(plans)
+    return without_running_streams(command, request.project, plans, report.log.say, flags.lock_timeout)
+
+
 def _mention_checkpoint(
     command: Command, answer: Answer, request: Request, report: CommandReport, again: Sequence[str]
 ) -> None:
     """Mention that the next run resumes at a checkpoint, although what it writes to is gone or new."""
+    if request.is_deployment:
+        return
     done = {each.op for each in answer.resources if each.phase == "done"}
     if not done & ({"delete"} if command == "destroy" else {"create", "replace"}):
         return
-    with closing(open_store(request.project.state, answer.task)) as store:
-        if not has_checkpoint(store):
-            return
+    try:
+        with closing(open_store(request.project.state, answer.task)) as store:
+            if not has_checkpoint(store):
+                return
+    except DStreamError as error:  # the change itself is done
+        report.log.say(f"Whether {answer.task} has a checkpoint is unknown: {error.message}")
+        return
     what = "remains" if command == "destroy" else "is older than what was created"
     remove = " ".join(["dstream", "state", "rm", answer.task, *again])
     report.hint(f"The checkpoint of {answer.task} {what}: its next run resumes there. To start from scratch: {remove}")

@@ -52,7 +52,13 @@ def plan(flags: Flags, options: Options) -> int:
         return _show(flags, options)
     if flags.orphan and not flags.destroy:
         raise click.UsageError("--orphan requires --destroy: a task that is not in the file can only be destroyed.")
-    request = Request(options, None if flags.all_tasks else flags.tasks, by_record=flags.destroy, orphan=flags.orphan)
+    request = Request(
+        options,
+        None if flags.all_tasks else flags.tasks,
+        by_record=flags.destroy,
+        destroys=flags.destroy,
+        orphan=flags.orphan,
+    )
     report = CommandReport("plan", options, flags, tasks=request.names, stack=request.project.stack)
     if not flags.destroy:
         request.refuse_declared_twice(options)
@@ -135,20 +141,20 @@ def status(flags: Flags, options: Options) -> int:
     request = Request(options, None if flags.all_tasks else flags.tasks, by_record=True)
     report = CommandReport("status", options, flags, tasks=request.names, stack=request.project.stack)
     wanted = flags.lifecycle()
-    with AuditedChange(request.project, "status --refresh-only", request.names) as audited:
+    with AuditedChange(request.project, options.audited("status --refresh-only"), request.names) as audited:
         if flags.refresh_only:
             audited.begin()
         answers = request.ask("status", lambda _: wanted, report.log, needs_infrastructure=False)
         is_interrupted = any(answer.is_interrupted for answer in answers)
         audited.end(audited_errors(answers), is_interrupted=is_interrupted, tasks=result_details(answers))
-    streams = [stream_of(request.project, answer.task) for answer in answers]
+    streams = [None if request.is_deployment else stream_of(request.project, answer.task) for answer in answers]
     report.statuses(answers, streams)
     report.end(
         answers,
         figures=[[dict(each) for each in answer.outcome.figures] if answer.outcome else [] for answer in answers],
-        stream=[stream.document() for stream in streams],
+        stream=[stream.document() if stream else None for stream in streams],
     )
-    unreadable = [stream.error for stream in streams if stream.error]
+    unreadable = [stream.error for stream in streams if stream and stream.error]
     for error in unreadable:
         options.repeat_in(error)
         show_errors(error, sys.stderr)

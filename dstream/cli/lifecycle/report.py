@@ -73,7 +73,7 @@ class CommandReport:
             total = result_line(resources, max(answer.ended_s for answer in changed) - began_s)
             click.echo(f"\n{len(changed)} tasks: {total[0].lower()}{total[1:]}")
 
-    def statuses(self, answers: Sequence[Answer], streams: Sequence[StreamView]) -> None:
+    def statuses(self, answers: Sequence[Answer], streams: Sequence[StreamView | None]) -> None:
         if not self._is_text:
             return
         paint = painter(self._options.color(sys.stdout))
@@ -81,7 +81,7 @@ class CommandReport:
             age_s = time.monotonic() - answer.ended_s
             lines = status_view(displayed(answer), self._stack, stream, paint, age_s=age_s, width=_width(sys.stdout))
             lines = [""] * bool(index) + lines
-            click.echo("\n".join(lines))
+            click.echo(self._options.commands_in("\n".join(lines)))
 
     def end(self, answers: Sequence[Answer], plan_file: SavedPlan | None = None, **more: Sequence[Any]) -> None:
         """Write the JSON and Markdown documents, then the failures, even if a document cannot be written.
@@ -96,6 +96,9 @@ class CommandReport:
     def _write_documents(
         self, answers: Sequence[Answer], plan_file: SavedPlan | None, more: Mapping[str, Sequence[Any]]
     ) -> None:
+        for answer in answers:
+            if answer.error:
+                self._options.name_commands_in(answer.error)
         tasks = [answer.document() for answer in answers]
         for name, values in more.items():
             for task, value in zip(tasks, values, strict=True):
@@ -113,7 +116,7 @@ class CommandReport:
 
     def hint(self, text: str) -> None:
         if self._is_text:
-            click.echo(shown_lines(text))
+            click.echo(shown_lines(self._options.commands_in(text)))
 
     def _show_plans(self, answers: Sequence[Answer], stream: TextIO) -> None:
         paint = painter(self._options.color(stream))
@@ -165,7 +168,7 @@ class CommandReport:
                 if self._command in ("init", "destroy"):
                     shown_by = " ".join(["dstream", "status", answer.task, *self._options.again])
                     text += f" Completed steps are recorded; review them: {shown_by}"
-                click.echo(text, err=True)
+                click.echo(self._options.commands_in(text), err=True)
 
     def _write_markdown(self, text: str) -> None:
         path = self._flags.markdown

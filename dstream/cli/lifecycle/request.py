@@ -11,15 +11,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dstream.cli.checking import Checkable, problems_in
+from dstream.cli.lifecycle.deployment import Deployment, load_deployment
 from dstream.cli.lifecycle.log import CommandLog
 from dstream.cli.lifecycle.traced import command_span, traced_task
 from dstream.cli.lifecycle.unset import left_out
 from dstream.cli.options import Options
-from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
+from dstream.cli.project import deployment_record, infrastructure_of, load_project, spec_of, task_of
 from dstream.cli.stopping import stopped_by_signals
 from dstream.cli.view.answer import Answer
 from dstream.config import Project, Task
-from dstream.errors import ConfigError, ConfigErrors, DStreamError, exit_code
+from dstream.errors import ConfigError, ConfigErrors, DStreamError, RefusedError, exit_code
 from dstream.host import (
     LifecycleEvents,
     LifecycleJob,
@@ -58,23 +59,43 @@ class Request:
     """
 
     def __init__(
-        self, options: Options, names: Sequence[str] | None, *, by_record: bool = False, orphan: str = ""
+        self,
+        options: Options,
+        names: Sequence[str] | None,
+        *,
+        by_record: bool = False,
+        destroys: bool = False,
+        orphan: str = "",
     ) -> None:
         """`by_record`: the command uses the record, so settings that only `run` needs may be unset. `orphan`: a task
         that the file lacks, to be treated with the settings of the named one.
         """
         names = None if names is None else list(dict.fromkeys(names))
+        self._options = options
+        self._deployment: Deployment | None = None
+        self._is_orphan = bool(orphan)
+        self._without_infrastructure: dict[tuple[str, ...], NoInfrastructure] = {}
+        """Executables that have no infrastructure; the tasks after the first need not start them."""
+        self._signal = 0
+        if options.deployment is not None:
+            self._deployment = load_deployment(options, names, by_record=by_record, is_destroyed=destroys)
+            self.project, self.tasks = self._deployment.project, list(self._deployment.subjects)
+            self._left_out: dict[str, list[str]] = {}
+            return
         # A machine that only provisions may lack what inputs need.
         self.project = load_project(options, only=names, roles=["output"], defer_unset=by_record)
         self.tasks = [task_of(self.project, name) for name in (self.project.tasks if names is None else names)]
         if orphan:
             self._adopt(orphan)
-        self._is_orphan = bool(orphan)
-        self.names = [task.name for task in self.tasks]
         self._left_out = left_out(self.project, self.tasks)
-        self._without_infrastructure: dict[tuple[str, ...], NoInfrastructure] = {}
-        """Executables that have no infrastructure; the tasks after the first need not start them."""
-        self._signal = 0
+
+    @property
+    def names(self) -> list[str]:
+        return [task.name for task in self.tasks]
+
+    @property
+    def is_deployment(self) -> bool:
+        return self._deployment is not None
 
     def ask(
         self,
@@ -96,16 +117,23 @@ class Request:
                 stopped_by_signals(partial(self._stop, stop), log.say, _CANCELLING[command]),
                 ThreadPoolExecutor(_AT_ONCE, "lifecycle") as pool,
             ):
-                futures = [
-                    pool.submit(self._ask, task, command, options_of(task.name), log, stop, span) for task in tasks
-                ]
-                answers = [future.result() for future in futures]
+                answers: list[Answer] = []
+                for wave in self._waves(command, tasks):
+                    if any(not answer.is_success for answer in answers):
+                        answers += [_not_reached(task, answers) for task in wave]
+                        continue
+                    futures = [
+                        pool.submit(self._ask, task, command, options_of(task.name), log, stop, span) for task in wave
+                    ]
+                    answers += [future.result() for future in futures]
         finally:
             log.end()
         return answers if needs_infrastructure else [_without_infrastructure(answer) for answer in answers]
 
     def refuse_declared_twice(self, options: Options) -> None:
         """Raise ConfigErrors if one of the tasks declares what another task of the file declares, too."""
+        if self._deployment:
+            return  # what tasks share is declared once
         outputs = [spec_of(task.output, self.project).argv for task in self.tasks]
         references = {None, *(task.output.provider_ref for task in self.tasks)}  # others need not be pulled
         try:
@@ -133,6 +161,15 @@ class Request:
             if answer.error:
                 return exit_code(answer.error)
         return exit_code("done")
+
+    def _waves(self, command: LifecycleName, tasks: Sequence[Task]) -> Sequence[Sequence[Task]]:
+        """The tasks to treat concurrently, one group after the other."""
+        if self._deployment is None or command in ("plan", "status"):
+            return [tasks]
+        return self._deployment.waves(command, tasks)
+
+    def _record_of(self, task: Task) -> str:
+        return deployment_record(self._deployment.name, task.name) if self._deployment else task.name
 
     def _adopt(self, orphan: str) -> None:
         if orphan in self.project.tasks:
@@ -167,7 +204,10 @@ class Request:
             if stop.is_requested:
                 outcome = LifecycleOutcome(task.output.label, is_interrupted=True)
             else:
-                outcome = self._run(_job(self.project, task, command, options), events, stop, span)
+                outcome = self._run(
+                    _job(self.project, task, self._record_of(task), command, options), events, stop, span
+                )
+                outcome = replace(outcome, message=self._options.commands_in(outcome.message))
                 error = outcome.error
                 if self._is_orphan:
                     outcome = replace(outcome, where="")  # of the task whose settings are used
@@ -194,12 +234,18 @@ def _without_infrastructure(answer: Answer) -> Answer:
     return Answer(answer.task, answer.label, answer.elapsed_s, has_no_infrastructure=True, ended_s=answer.ended_s)
 
 
-def _job(project: Project, task: Task, command: LifecycleName, options: LifecycleOptions) -> LifecycleJob:
+def _not_reached(task: Task, before: Sequence[Answer]) -> Answer:
+    failed = next(answer.task for answer in before if not answer.is_success)
+    error = RefusedError("deploy.not_reached", f"{task.name} was not changed, because {failed} did not succeed")
+    return Answer(task.name, task.output.label, error=error)
+
+
+def _job(project: Project, task: Task, record: str, command: LifecycleName, options: LifecycleOptions) -> LifecycleJob:
     return LifecycleJob(
         task=task.name,
         command=command,
         output=spec_of(task.output, project),
-        infrastructure=infrastructure_of(project, task.name),
+        infrastructure=infrastructure_of(project, record),
         options=options,
         cwd=project.folder,
         start_timeout_s=task.start_timeout_s,

@@ -11,17 +11,17 @@ _LABEL = 15
 
 
 def status_view(
-    answer: Answer, stack: str, stream: StreamView, paint: Paint, *, age_s: float, width: int | None = None
+    answer: Answer, stack: str, stream: StreamView | None, paint: Paint, *, age_s: float, width: int | None = None
 ) -> list[str]:
     """Return the lines. `age_s`: seconds since the infrastructure was checked. `width`: terminal columns at which long
-    texts wrap; None: no wrapping.
+    texts wrap; None: no wrapping. `stream`: None for a deployment.
     """
     age = "just now" if age_s < 1 else f"{age_s:.0f} s ago"
     lines = [f"{answer.heading} · stack {stack} · checked {age}", ""]
     lines += _lines("infrastructure", _infrastructure(answer), width)
     lines += drift_view([each for each in answer.resources if each.op != "same"], paint)
     lines += _figures(answer, width)
-    lines += _lines("stream", shown(stream.text()), width)
+    lines += _lines("stream", shown(stream.text()), width) if stream else []
     if answer.outcome and answer.outcome.is_legacy:
         lines += _lines("delivery", "at most once: the output speaks the original protocol and sends no acks", width)
     if answer.has_changes and not any(each.op == "refresh" for each in answer.resources):

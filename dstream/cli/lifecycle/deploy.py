@@ -1,0 +1,82 @@
+"""`dstream deploy`: the lifecycle commands for deployments of tasks instead of their infrastructure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from dstream.cli.lifecycle.commands import destroy, init, plan, status
+from dstream.cli.options import Options
+
+_NOT_FOR_DEPLOYMENTS = ("target", "target_dependents", "orphan")
+"""`--target` names the deployment; `--exclude` leaves out single resources."""
+
+
+@click.group(
+    epilog="\b\nExamples:\n  dstream deploy plan orders --target aca\n  dstream deploy init orders --target aca"
+)
+def deploy() -> None:
+    """Deploy tasks to a platform, as a deployment block describes it.
+
+    The commands are those for infrastructure: init applies a plan after confirmation, and status shows drift.
+    """
+
+
+def _deploying(command: click.Command, text: str, *examples: str) -> click.Command:
+    """Return the command for deployments: with the same options, except that --target names the deployment."""
+
+    def run(deployment: str, **given: Any) -> Any:
+        context = click.get_current_context()
+        context.obj = replace(context.obj or Options(), deployment=deployment)
+        assert command.callback is not None
+        return command.callback(**given)
+
+    target = click.Option(
+        ["--target", "deployment"],
+        default="",
+        metavar="NAME",
+        help="The deployment; default: the only one in the file.",
+    )
+    kept = [each for each in command.params if each.name not in _NOT_FOR_DEPLOYMENTS]
+    epilog = "\b\nExamples:\n" + "\n".join(f"  dstream deploy {command.name} {example}" for example in examples)
+    return click.Command(command.name, callback=run, params=[*kept, target], help=text, epilog=epilog)
+
+
+deploy.add_command(
+    _deploying(
+        plan,
+        "Preview the changes that init would make to the deployment of each TASK, and to what all tasks use.\n\n"
+        "Nothing is changed.",
+        "orders --target aca",
+        "orders --target aca --destroy",
+        "--all --target aca --out plan.json",
+    )
+)
+deploy.add_command(
+    _deploying(
+        init,
+        "Deploy or update each TASK, and what all tasks use: show the plan, ask for confirmation, apply it.\n\n"
+        "Use the name of the deployment as TASK for what all tasks use alone.",
+        "orders --target aca",
+        "--target aca --plan plan.json --yes",
+    )
+)
+deploy.add_command(
+    _deploying(
+        status,
+        "Show drift between the recorded and the actual deployment of each TASK, and of what all tasks use.",
+        "orders --target aca",
+        "--all --target aca --detailed-exitcode",
+    )
+)
+deploy.add_command(
+    _deploying(
+        destroy,
+        "Delete the deployment of each TASK, after confirmation.\n\n"
+        "What all tasks use is deleted only with --all, or if TASK is the name of the deployment.",
+        "orders --target aca",
+        "--all --target aca",
+    )
+)

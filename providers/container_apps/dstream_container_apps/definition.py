@@ -1,0 +1,136 @@
+"""The stack of a deployment or of one of its tasks, for `dstream deploy`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from dstream_stacks import resource_ids as ids
+from dstream_stacks.container_apps import as_document
+from dstream_stacks.container_apps_program import Program, app_program, shared_program
+
+from dstream.infra import Contents, Definition, RunProgram, Step, UnrecordedResources
+from dstream.sdk.errors import ConfigError
+from dstream_container_apps.config import Config
+from dstream_container_apps.display import ContainerAppsDisplay
+from dstream_container_apps.specs import app_spec, check, shared_spec, unset_variables
+
+_NAMING = frozenset(
+    {
+        "resourceGroupName",
+        "environmentName",
+        "containerAppName",
+        "resourceName",
+        "accountName",
+        "containerName",
+        "workspaceName",
+        "roleAssignmentName",
+        "scope",
+        "resourceUri",
+        "name",
+        "azureApiVersion",
+    }
+)
+_SUBSCRIPTION = re.compile(r"/subscriptions/([^/]+)/", re.IGNORECASE)
+
+
+def definition(config: Config, *, imports: bool, is_made: bool = True) -> Definition:
+    """Return the stack. Without `is_made`, it declares nothing, for commands that use the record.
+
+    Raises ConfigError.
+    """
+    if config.deployed is None:
+        raise ConfigError(
+            "container_apps.not_deployed",
+            "a deployment is not the output of a task",
+            hint="Use container_apps in a deployment block, with `dstream deploy`.",
+        )
+    subscription = _Subscription(config.subscription_id or os.environ.get("ARM_SUBSCRIPTION_ID", ""))
+    unrecorded = UnrecordedResources()
+    if is_made:
+        check(config)
+    program: Program = _nothing
+    document: dict[str, Any] = {}
+    if is_made and config.deployed.task:
+        app = app_spec(config, config.deployed)
+        document = as_document(app)
+        program = app_program(app, imports=imports, unrecorded=unrecorded, see=subscription.see)
+    elif is_made:
+        shared = shared_spec(config, config.deployed)
+        document = as_document(shared)
+        program = shared_program(shared, imports=imports, unrecorded=unrecorded, see=subscription.see)
+    return Definition(
+        program=program,
+        spec=document,
+        where=f"{config.environment.rpartition('/')[2]} ({config.resource_group})",
+        plugins={"azure-native": version("pulumi-azure-native")},
+        engine_config={"azure-native:subscriptionId": config.subscription_id} if config.subscription_id else {},
+        resource_id=lambda kind, inputs: ids.resource_id(kind, inputs, subscription.id),
+        see_ids=subscription.see_ids,
+        config_path_of=_config_path_of,
+        naming=_NAMING,
+        holds=_holds,
+        contents=_contents,
+        held="checkpoints",
+        confirmed_by_name=(ids.STORAGE_ACCOUNT,),
+        unrecorded=unrecorded,
+        message=lambda steps: _unset(config),
+        display=ContainerAppsDisplay(),
+    )
+
+
+def _unset(config: Config) -> str:
+    """Text of the plan about variables that the container will not have; other tasks may need them."""
+    found = unset_variables(config, config.deployed) if config.deployed else []
+    return f"Warning: the files read {', '.join(found)}, which neither env nor secrets sets." if found else ""
+
+
+def _nothing() -> None:
+    """The program of commands that use the record; it never runs."""
+
+
+@dataclass(slots=True)
+class _Subscription:
+    """The Azure subscription: as configured, as recorded, or that of the credentials."""
+
+    id: str
+
+    def see(self, id_: str) -> None:
+        self.id = id_
+
+    def see_ids(self, recorded: Collection[str]) -> None:
+        for each in recorded:
+            if not self.id and (match := _SUBSCRIPTION.match(each)):
+                self.id = match[1]
+
+
+def _holds(step: Step) -> int:
+    """Azure Resource Manager does not count blobs: whether a container holds checkpoints is unknown, so it is never
+    deleted unless the user allows it. Raises LookupError then.
+    """
+    if step.type == ids.BLOB_CONTAINER:
+        raise LookupError("no number of blobs among the outputs of a container")
+    return 0
+
+
+def _contents(steps: Sequence[Step], run: RunProgram) -> Mapping[str, Contents]:
+    """An account is deleted with all of its containers, including those of others."""
+    unknown = Contents(unknown="Azure Resource Manager does not list blobs")
+    return {each.urn: unknown for each in steps if each.type == ids.STORAGE_ACCOUNT}
+
+
+def _config_path_of(resource_type: str, name: str) -> str:
+    return _PATHS.get(resource_type, "")
+
+
+_PATHS: Mapping[str, str] = {
+    ids.ENVIRONMENT: "environment",
+    ids.WORKSPACE: "log_analytics_workspace",
+    ids.STORAGE_ACCOUNT: "create_storage_account",
+    ids.BLOB_CONTAINER: "create_storage_account",
+    ids.CONTAINER_APP: "image",
+}
