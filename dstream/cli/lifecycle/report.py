@@ -112,7 +112,14 @@ class CommandReport:
                 self._events.write("result", command=self._command, stack=self._stack, **task)
             self._events.check()
         if self._flags.markdown:
-            self._write_markdown(markdown_of(self._command, self._stack, answers, destroys=self._flags.destroy))
+            text = markdown_of(
+                self._command,
+                self._stack,
+                answers,
+                destroys=self._flags.destroy,
+                deploys=self._options.deployment is not None,
+            )
+            self._write_markdown(text)
 
     def hint(self, text: str) -> None:
         if self._is_text:

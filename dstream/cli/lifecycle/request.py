@@ -10,6 +10,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from dstream.cli.checking import Checkable, problems_in
 from dstream.cli.lifecycle.deployment import Deployment, load_deployment
 from dstream.cli.lifecycle.log import CommandLog
@@ -197,7 +199,7 @@ class Request:
     ) -> Answer:
         begun_s = time.monotonic()
         outcome, error = None, None
-        events = log.of(task.name)
+        events: LifecycleEvents = _Renamed(log.of(task.name), self._options)
         for message in self._left_out.pop(task.name, ()):
             events.diagnostic(Diagnostic(message, "info"))
         try:
@@ -226,6 +228,19 @@ class Request:
         except NoInfrastructure as error:
             self._without_infrastructure[executable] = error
             raise
+
+
+class _Renamed:
+    """The events of a task, with the commands of `dstream deploy` in messages about a deployment."""
+
+    def __init__(self, events: LifecycleEvents, options: Options) -> None:
+        self._options = options
+        self._events = events
+        self.log, self.resource = events.log, events.resource
+
+    def diagnostic(self, diagnostic: Diagnostic) -> None:
+        message = self._options.commands_in(diagnostic.message)
+        self._events.diagnostic(msgspec.structs.replace(diagnostic, message=message))
 
 
 def _without_infrastructure(answer: Answer) -> Answer:

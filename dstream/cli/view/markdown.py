@@ -34,11 +34,14 @@ _SIGNS: dict[Operation, str] = {
 _DIFF_SIGNS: dict[Operation, str] = {"create": "+", "import": "+", "delete": "-"}
 
 
-def markdown_of(command: LifecycleName, stack: str, answers: Sequence[Answer], *, destroys: bool = False) -> str:
-    """Return the comment. `destroys`: the plan is for `destroy`."""
-    title = "destroy plan" if destroys else command
+def markdown_of(
+    command: LifecycleName, stack: str, answers: Sequence[Answer], *, destroys: bool = False, deploys: bool = False
+) -> str:
+    """Return the comment. `destroys`: the plan is for `destroy`. `deploys`: the command is one of `dstream deploy`."""
+    title = "deploy " * deploys + ("destroy plan" if destroys else command)
+    marker = f"deploy-{command}" if deploys else command
     head = [
-        f"<!-- dstream:{command}:{quote(stack, safe='')} -->",
+        f"<!-- dstream:{marker}:{quote(stack, safe='')} -->",
         f"### DStream {title} · stack {code(stack)} · {_verdict(command, answers)}",
         "",
         *chain.from_iterable(_failure(answer) for answer in answers if not answer.is_success),

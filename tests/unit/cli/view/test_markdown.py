@@ -107,6 +107,11 @@ def test_a_plan_without_changes_is_short() -> None:
     )
 
 
+def test_the_comment_of_a_deployment_does_not_replace_that_of_the_infrastructure() -> None:
+    text = markdown_of("plan", "prod", [answer(resource("calm", "same"))], deploys=True)
+    assert text.startswith("<!-- dstream:deploy-plan:prod -->\n### DStream deploy plan · stack `prod`")
+
+
 def test_a_failure_comes_first() -> None:
     error = SystemFault(
         "infra.failed", "QuotaExceeded: 10,000 | queues", place=SourceLocation("dstream.hcl", 14, 5), hint="Ask."
