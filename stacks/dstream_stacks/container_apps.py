@@ -26,7 +26,7 @@ CONFIGURATION_DIGEST: Final = "DSTREAM_CONFIGURATION_DIGEST"
 """The variable that changes with the configuration: a changed secret alone starts no new revision (Microsoft, "Manage
 secrets in Azure Container Apps").
 """
-METRICS_PORT: Final = 9464
+METRICS_PORT: Final = 9100
 CONFIGURATION_FOLDER: Final = "/dstream"
 
 

@@ -84,7 +84,7 @@ def test_a_workspace_is_created_unless_one_is_named() -> None:
 def test_the_container_runs_the_task_as_a_standby_with_its_metrics() -> None:
     spec = app_spec(CONFIG, deployed(arguments=["--var", "env=prod"]))
     assert " ".join(spec.args) == (
-        "run orders --config /dstream/dstream.hcl --standby --metrics 0.0.0.0:9464 --log-format json --var env=prod"
+        "run orders --config /dstream/dstream.hcl --standby --metrics 0.0.0.0:9100 --log-format json --var env=prod"
     )
     assert "--config /dstream --standby" in " ".join(app_spec(CONFIG, deployed(config="")).args)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,12 +46,18 @@ def _plain(value: Any) -> Any:
 
 
 def declared(program: Callable[[], object]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Run it in a thread of its own: the SDK keeps its settings, and an event loop, per thread and context."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(copy_context().run, _declared, program).result()
+
+
+def _declared(program: Callable[[], object]) -> dict[tuple[str, str], dict[str, Any]]:
     mocks = Declared()
-    pulumi.runtime.set_mocks(mocks, project="orders", stack="dev", preview=False)
-
-    @pulumi.runtime.test
-    def run() -> None:
-        program()
-
-    run()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        pulumi.runtime.set_mocks(mocks, project="orders", stack="dev", preview=False)
+        pulumi.runtime.test(program)()
+    finally:
+        loop.close()
     return mocks.resources

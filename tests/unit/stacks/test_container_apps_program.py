@@ -165,9 +165,9 @@ def test_the_configuration_is_mounted_as_a_file_and_a_change_of_it_starts_a_revi
 def test_probes_ask_the_endpoints_of_the_metrics_port(container: dict[str, Any]) -> None:
     asked = {each["type"]: (each["httpGet"]["path"], each["httpGet"]["port"]) for each in container["probes"]}
     assert asked == {
-        "Startup": ("/healthz", 9464),
-        "Liveness": ("/healthz", 9464),
-        "Readiness": ("/readyz", 9464),
+        "Startup": ("/healthz", 9100),
+        "Liveness": ("/healthz", 9100),
+        "Readiness": ("/readyz", 9100),
     }
 
 
