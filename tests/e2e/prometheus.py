@@ -23,7 +23,7 @@ def executable(name: str) -> str | None:
 
 
 class Prometheus:
-    """A server on a free port that scrapes one address, and evaluates rules, several times per second."""
+    """A server on a free port that scrapes one address and evaluates rules."""
 
     def __init__(self, base: str) -> None:
         self._base = base
@@ -43,11 +43,11 @@ class Prometheus:
 
 
 @contextmanager
-def scraping(target: str, rules: str, folder: Path) -> Iterator[Prometheus]:
-    """Start a server that scrapes `target` (HOST:PORT) as the job `dstream`."""
+def scraping(target: str, rules: str, folder: Path, every: str = "250ms") -> Iterator[Prometheus]:
+    """Start a server that scrapes `target` (HOST:PORT) as the job `dstream` and evaluates the rules, `every` so often."""
     (folder / "rules.yml").write_text(rules)
     config = {
-        "global": {"scrape_interval": "250ms", "evaluation_interval": "250ms"},
+        "global": {"scrape_interval": every, "evaluation_interval": every},
         "rule_files": ["rules.yml"],
         "scrape_configs": [{"job_name": "dstream", "static_configs": [{"targets": [target]}]}],
     }
