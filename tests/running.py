@@ -29,7 +29,7 @@ BIN = Path(sys.executable).parent
 DEADLINE_S = 60.0
 
 
-def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = DEADLINE_S) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = DEADLINE_S, poll_s: float = 0.02) -> Any:
     """Return the condition's first true value. Fail the test after `timeout_s`, naming `what` did not happen."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -38,7 +38,7 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = DEADL
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"timed out after {timeout_s:g} s: {what}")
-        time.sleep(0.02)
+        time.sleep(poll_s)
 
 
 class Sandbox:
