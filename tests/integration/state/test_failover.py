@@ -36,9 +36,9 @@ ROOT = Path(__file__).parents[3]
 PATIENCE_S = 300.0
 LOOK_EVERY_S = 0.5
 POLL_S = 0.1
-LEASE_LOST, UNREACHABLE = 4, 6
+LEASE_LOST, UNREACHABLE, NOT_DRAINED = 4, 6, 130
 """Exit codes of a host that lost its lease, or could not start, because the backend did not answer in time, as on a busy
-machine. Its supervisor starts it again."""
+machine; or whose drain took too long for the same reason. Its supervisor starts it again."""
 ENDINGS = ["kill", "pause", "stop"]
 
 
@@ -205,7 +205,10 @@ class Rounds:
         self._watch.moves()
         if ending == "pause":
             old.send(signal.SIGCONT)
-        assert old.ended() in {"kill": {-signal.SIGKILL}, "pause": {LEASE_LOST}, "stop": {0, LEASE_LOST}}[ending]
+        assert (
+            old.ended()
+            in {"kill": {-signal.SIGKILL}, "pause": {LEASE_LOST}, "stop": {0, LEASE_LOST, NOT_DRAINED}}[ending]
+        )
         if ending == "pause":
             (failed,) = old.says("run.failed")
             assert failed["code"] == "state.lease_lost"
