@@ -32,6 +32,7 @@ from dstream.protocol.messages import Infrastructure
 from dstream.redact import is_secret_name
 
 _WORK_DIR = ".dstream/infra"
+_OF_DEPLOYMENT = "//"
 _FEW = 10
 _making = threading.Lock()
 _TRANSFORM_PATH = re.compile(r"transform\[(?P<index>\d+)\](?:\.(?P<attribute>\w+))?")
@@ -129,15 +130,17 @@ def _transform_place(task: Task, path: str) -> SourceLocation | None:
 
 
 def deployment_record(deployment: str, task: str) -> str:
-    """Return the name under which a deployed task is recorded, which no task can have: `aca/orders`; `aca/` for what
+    """Return the name under which a deployed task is recorded, which no task can have: `aca//orders`; `aca//` for what
     all of its tasks use."""
-    return f"{deployment}/{task if task != deployment else ''}"
+    return f"{deployment}{_OF_DEPLOYMENT}{task if task != deployment else ''}"
 
 
 def record_of(project: Project, name: str) -> str:
-    """Return the record of a task, or the record of a deployment called `name`. Raises ConfigError `task.unknown`."""
-    is_deployment = "/" in name and name.partition("/")[0] in project.deployments
-    return name if is_deployment else task_of(project, name).name
+    """Return the record of a task, or of a deployed task for `aca/orders`. Raises ConfigError `task.unknown`."""
+    deployment, slash, task = name.partition("/")
+    if slash and deployment in project.deployments:
+        return deployment_record(deployment, task or deployment)
+    return task_of(project, name).name
 
 
 def infrastructure_of(project: Project, task: str) -> Infrastructure:
@@ -157,7 +160,7 @@ def infrastructure_of(project: Project, task: str) -> Infrastructure:
         backend_url=_absolute(settings.backend_url, project.folder),
         secrets_provider=settings.secrets_provider or os.environ.get("DSTREAM_SECRETS_PROVIDER") or None,
         program=str(project.folder / Path(settings.program).expanduser())
-        if settings.program and "/" not in task
+        if settings.program and _OF_DEPLOYMENT not in task
         else None,
     )
 
@@ -167,7 +170,7 @@ def recorded_infrastructure(project: Project) -> set[str]:
     the records of deployments.
 
     """
-    return {name for name in _records(project) if "/" not in name}
+    return {name for name in _records(project) if _OF_DEPLOYMENT not in name}
 
 
 def deployed_tasks(project: Project, deployment: str) -> list[str]:

@@ -20,13 +20,24 @@ from tests.warm import run_dstream
 AUDIT = 'dstream {\n  audit {\n    file = "audit.jsonl"\n  }\n}\n'
 
 CHANGING = {
-    *("deadletter purge", "deadletter replay", "destroy", "init", "run", "state infra import", "state infra mv"),
+    *(
+        "deadletter purge",
+        "deadletter replay",
+        "deploy destroy",
+        "deploy init",
+        "deploy status",
+        "destroy",
+        "init",
+        "run",
+    ),
+    *("state infra import", "state infra mv"),
     *("state import", "state infra rm", "state migrate", "state mv", "state rm", "state rollback", "state set"),
     *("status", "unlock"),
 }
 """Commands that write the audit log; `run` with --reset, `status` with --refresh-only."""
 READING = {
-    *("audit verify", "completion", "deadletter list", "deadletter show", "doctor", "list", "plan", "provider list"),
+    *("audit verify", "completion", "deadletter list", "deadletter show", "deploy plan", "doctor", "list", "plan"),
+    "provider list",
     *(
         "provider install",
         "provider lock",

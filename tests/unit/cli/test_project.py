@@ -47,15 +47,15 @@ def test_a_deployment_is_recorded_apart_from_tasks_and_without_the_program_of_th
     file.write_text(f'{program}{_TASK}deployment "aca" {{\n provider = "container_apps"\n}}\n')
     project = load(file, environ={})
 
-    assert (deployment_record("aca", "orders"), deployment_record("aca", "aca")) == ("aca/orders", "aca/")
-    found = infrastructure_of(project, "aca/orders")
+    assert (deployment_record("aca", "orders"), deployment_record("aca", "aca")) == ("aca//orders", "aca//")
+    found = infrastructure_of(project, "aca//orders")
     assert found.program is None
-    assert found.work_dir == str(tmp_path / ".dstream" / "infra" / "aca%2Forders" / "dev")
-    for name in ("orders", "aca/orders"):
+    assert found.work_dir == str(tmp_path / ".dstream" / "infra" / "aca%2F%2Forders" / "dev")
+    for name in ("orders", "aca//orders"):
         folder = Path(infrastructure_of(project, name).work_dir)
         folder.mkdir(parents=True)
         (folder / "Pulumi.dev.yaml").touch()
     assert recorded_infrastructure(project) == {"orders"}
-    assert [record_of(project, name) for name in ("orders", "aca/orders", "aca/")] == ["orders", "aca/orders", "aca/"]
+    assert [record_of(project, name) for name in ("orders", "aca/orders", "aca/")] == ["orders", "aca//orders", "aca//"]
     with pytest.raises(ConfigError, match="unknown task"):
         record_of(project, "acs/orders")

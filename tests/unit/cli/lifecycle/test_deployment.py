@@ -166,8 +166,8 @@ def test_the_deployment_is_chosen_by_its_name(project: Project) -> None:
 
 
 def test_what_all_tasks_use_is_kept_while_a_task_uses_it(project: Project) -> None:
-    project.record("aca/")
-    project.record("aca/orders")
+    project.record("aca//")
+    project.record("aca//orders")
     with pytest.raises(RefusedError) as refused:
         project.load("aca", destroys=True)
     assert refused.value.code == "deploy.in_use"
@@ -175,7 +175,7 @@ def test_what_all_tasks_use_is_kept_while_a_task_uses_it(project: Project) -> No
 
 
 def test_a_deployed_task_that_left_the_file_can_still_be_destroyed(project: Project) -> None:
-    project.record("aca/old")
+    project.record("aca//old")
     assert names(project.load("old", destroys=True)) == ["old"]
     assert names(project.load(destroys=True)) == ["aca", "orders", "returns", "old"]
     assert "old" in names(project.load(by_record=True))
