@@ -23,6 +23,7 @@ SUBJECTS = (
     "busy_tables",
     "idle",
     "latency",
+    "delivery",
     "publisher",
     "sessions",
     "transforms",

@@ -26,24 +26,33 @@ from tests.bench.measure import Arm, Result, Sample, compare
 from tests.bench.reading import PROVIDER
 from tests.running import Sandbox
 
-DURATIONS_S = {1: 30, 100: 10, 10_000: 10}
+DURATIONS_S = {1: 30, 100: 10, 1_000: 10, 10_000: 10}
 """How long to write, by rows per second."""
-_COMMITS_PER_S = 10
-_BARE = (sys.executable, "-P", str(Path(__file__).parent / "providers" / "bare_poller.py"))
+RATES = (1, 100, 10_000)
+COMMITS_PER_S = 10
+BARE = (sys.executable, "-P", str(Path(__file__).parent / "providers" / "bare_poller.py"))
 _ID = re.compile(rb'\{"data":\{"Id":(\d+)')
 
 
 def run() -> Sequence[Result]:
     with source.sandbox() as sandbox:
-        return [_compared(sandbox, rate) for rate in DURATIONS_S]
+        return [_compared(sandbox, rate) for rate in RATES]
 
 
 @dataclass(slots=True)
-class _Latencies:
+class Latencies:
     """The latencies of one arm's rows in seconds, per run, and the rate that the writer reached in the last one."""
 
     runs_s: list[list[float]] = field(default_factory=list)
     rows_s: float = 0.0
+
+    def add(self, seen_s: dict[int, float], committed_s: Sequence[float], rate: int) -> Sample:
+        """Add a run: when each row was seen, and when each transaction was committed."""
+        rows = rate // min(rate, COMMITS_PER_S)
+        values_s = [seen - committed_s[(number - 1) // rows] for number, seen in seen_s.items()]
+        self.rows_s = len(seen_s) / (committed_s[-1] - committed_s[0]) * (1 - 1 / len(committed_s))
+        self.runs_s.append(values_s)
+        return Sample(1, statistics.median(values_s))
 
     @property
     def text(self) -> str:
@@ -53,10 +62,10 @@ class _Latencies:
 
 
 def _compared(sandbox: Sandbox, rate: int) -> Result:
-    found = {"bare loop of polls": _Latencies(), "dstream-mssql-cdc": _Latencies()}
-    commands = dict(zip(found, (_BARE, PROVIDER), strict=True))
+    found = {"bare loop of polls": Latencies(), "dstream-mssql-cdc": Latencies()}
+    commands = dict(zip(found, (BARE, PROVIDER), strict=True))
     tables = iter(f"R{rate}N{number}" for number in range(100))
-    arms = [Arm(name, partial(_measure, sandbox, commands[name], rate, tables, found[name])) for name in found]
+    arms = [Arm(name, partial(follow, sandbox, commands[name], rate, tables, found[name])) for name in found]
     result = compare(
         f"latency at {rate:,} rows/s (1 / median in seconds)", arms, rounds=1, aims={"dstream-mssql-cdc": 0.75}
     )
@@ -64,10 +73,8 @@ def _compared(sandbox: Sandbox, rate: int) -> Result:
     return result
 
 
-def _measure(
-    sandbox: Sandbox, command: Sequence[str], rate: int, tables: Iterator[str], latencies: _Latencies
-) -> Sample:
-    """Write for DURATION_S and wait for the last line."""
+def follow(sandbox: Sandbox, command: Sequence[str], rate: int, tables: Iterator[str], latencies: Latencies) -> Sample:
+    """Write for the rate's duration and wait for the last line of the reader, which `command` starts."""
     table = next(tables)
     source.create(sandbox, table)
     config = {"db_connection_string": sandbox.env["MSSQL_CONNECTION_STRING"], "tables": [f"dbo.{table}"]}
@@ -83,7 +90,7 @@ def _measure(
     while b'"ready"' not in process.stdout.readline():
         pass
     committed_s: list[float] = []
-    writer = threading.Thread(target=_write, args=(sandbox, table, rate, committed_s))
+    writer = threading.Thread(target=write, args=(sandbox, table, rate, committed_s))
     seen_s: dict[int, float] = {}
     writer.start()
     while len(seen_s) < DURATIONS_S[rate] * rate:
@@ -96,16 +103,12 @@ def _measure(
     process.wait()
     process.stdin.close()
     process.stdout.close()
-    rows = rate // min(rate, _COMMITS_PER_S)
-    values_s = [seen - committed_s[(number - 1) // rows] for number, seen in seen_s.items()]
-    latencies.rows_s = len(seen_s) / (committed_s[-1] - committed_s[0]) * (1 - 1 / len(committed_s))
-    latencies.runs_s.append(values_s)
-    return Sample(1, statistics.median(values_s))
+    return latencies.add(seen_s, committed_s, rate)
 
 
-def _write(sandbox: Sandbox, table: str, rate: int, committed_s: list[float]) -> None:
+def write(sandbox: Sandbox, table: str, rate: int, committed_s: list[float]) -> None:
     """Insert rows at random moments, so that they are not in step with the polls, and note when each was committed."""
-    commits_per_s = min(rate, _COMMITS_PER_S)
+    commits_per_s = min(rate, COMMITS_PER_S)
     rows = rate // commits_per_s
     chance = random.Random(rate)
     with closing(sandbox.connect()) as connection:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from tests.bench.measure import Sample, Watched, used_by
 from tests.running import BIN, Sandbox
 
-_HCL = """
+HCL = """
 task "bench" {{
   input {{
     provider = "mssql_cdc"
@@ -36,7 +36,7 @@ def streaming(sandbox: Sandbox, table: str, rows: int) -> Callable[[], Sample]:
 
     def stream() -> Sample:
         with TemporaryDirectory() as folder:
-            (Path(folder) / "dstream.hcl").write_text(_HCL.format(table=table))
+            (Path(folder) / "dstream.hcl").write_text(HCL.format(table=table))
             running = sandbox.folder.running()
             assert running
             stand_ins = Watched([running.sqlserver, running.servicebus])
