@@ -101,12 +101,12 @@ def test_the_process_ends_as_the_program_does(number: signal.Signals) -> None:
 
 def test_the_process_group_contains_the_program() -> None:
     program = launcher.start(
-        ["sh", "-c", "trap 'exit 4' INT; echo ready; while :; do sleep 0.01; done"],
+        ["sh", "-c", "trap 'exit 4' TERM; echo ready; while :; do sleep 0.01; done"],
         signal.SIGINT,
         stdout=subprocess.PIPE,
     )
     assert program.stdout is not None
     assert program.stdout.readline() == b"ready\n"
-    os.killpg(program.pid, signal.SIGINT)
+    os.killpg(program.pid, signal.SIGTERM)
     with program:
         assert program.wait(timeout=30) == 4

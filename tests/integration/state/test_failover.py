@@ -92,10 +92,11 @@ class Watch(threading.Thread):
         self.seen = [0]
         self.writers: list[str] = []
         self.over = threading.Event()
+        self._looking = threading.Lock()
 
     def run(self) -> None:
         while not self.over.wait(LOOK_EVERY_S):
-            with suppress(DStreamError, AzureError):
+            with suppress(DStreamError, AzureError), self._looking:
                 self._look()
 
     def _look(self) -> None:
@@ -111,7 +112,9 @@ class Watch(threading.Thread):
             self.seen.append(msgspec.json.decode(stored.state)["next"])
 
     def moves(self) -> None:
-        """Wait until the task gets on."""
+        """Wait for the next checkpoint, not for one that was stored before the last look."""
+        with suppress(DStreamError, AzureError), self._looking:
+            self._look()
         before = self.seen[-1]
         wait_until(lambda: self.seen[-1] > before, f"a checkpoint after {before}", PATIENCE_S, POLL_S)
 
