@@ -192,8 +192,8 @@ def test_the_initial_namespace_and_its_group_cannot_be_deleted(calls: Calls) -> 
 
 
 def test_types_and_functions_that_are_not_emulated_are_named(calls: Calls) -> None:
-    with pytest.raises(Refused, match="does not emulate resources of type azure-native:storage:StorageAccount"):
-        calls.create("storage:StorageAccount", {})
+    with pytest.raises(Refused, match="does not emulate resources of type azure-native:storage:Queue"):
+        calls.create("storage:Queue", {})
     with pytest.raises(Refused, match="does not emulate the function azure-native:storage:listStorageAccountKeys"):
         calls.invoke("storage:listStorageAccountKeys")
 
