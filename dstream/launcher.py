@@ -63,8 +63,8 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start `command` in its own session, with the options of `subprocess.Popen`.
 
-    If this process dies, it gets `death_signal`, once. With SIGKILL, the returned process is the program itself.
-    Otherwise it is the parent of the program and ends with the same code; send signals to its process group.
+    If this process dies, the program gets `death_signal` once. With SIGKILL, the returned process is the program.
+    Otherwise it is the program's parent and ends with the same code; send signals to its process group.
 
     Call it from a thread that lives as long as the program should: the kernel watches the thread that started it, not
     the process. On systems other than Linux, the program only gets its own session. Raises OSError if it cannot be

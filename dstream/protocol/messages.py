@@ -113,10 +113,8 @@ class Ack(msgspec.Struct, frozen=True, tag_field="dstream", tag="ack", omit_defa
 
 
 class TraceContext(msgspec.Struct, frozen=True, tag_field="dstream", tag="trace"):
-    """To an output with the capability `trace`: the context of the data lines that follow, until the next such line.
-
-    The format is version 00 of W3C Trace Context, 3.2.
-    """
+    """To an output with the capability `trace`: the context of the data lines until the next such line.
+    Version 00 of W3C Trace Context, 3.2."""
 
     traceparent: Annotated[str, msgspec.Meta(pattern="^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\\Z")]
 

@@ -93,7 +93,7 @@ class PostgresDatabase:
         check_transport(
             self.place,
             _unprotected_because(self._settings, os.environ),
-            "Add sslmode=verify-full, and sslrootcert=system if a public authority signed the server's certificate.",
+            "Set sslmode=verify-full, and sslrootcert=system if a public authority signed the server's certificate.",
             allow_plaintext=allow_plaintext,
         )
         self._lock = threading.Lock()

@@ -6,7 +6,10 @@ from dstream.errors import ConfigError
 
 
 def check_transport(place: str, because: str, fix: str, *, allow_plaintext: bool) -> None:
-    """Raise ConfigError `state.plaintext` if the connection is not protected `because` of something; "": it is."""
+    """Raise ConfigError `state.plaintext` unless the connection is protected or the stack allows plaintext.
+
+    `because`: why it is not protected; "" if it is. `fix`: the first sentence of the hint.
+    """
     if because and not allow_plaintext:
         raise ConfigError(
             "state.plaintext",

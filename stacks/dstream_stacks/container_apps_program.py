@@ -169,7 +169,7 @@ def _environment(spec: SharedSpec, azure: _Azure, common: Mapping[str, Any]) -> 
 
 
 def _storage(storage: StateStorage, azure: _Azure, common: Mapping[str, Any]) -> None:
-    """Declare the account, without access by key or by anybody (Microsoft, "Prevent authorization with Shared Key")."""
+    """Declare the account: no shared keys, no public access (Microsoft, "Prevent authorization with Shared Key")."""
     from pulumi_azure_native.storage._inputs import SkuArgs
     from pulumi_azure_native.storage.blob_container import BlobContainer
     from pulumi_azure_native.storage.storage_account import StorageAccount

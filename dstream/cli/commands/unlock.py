@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from dstream.protocol.messages import Infrastructure
 
 
-@click.command(epilog="\b\nExamples:\n  dstream unlock orders\n  dstream unlock orders --yes")
+@click.command(
+    epilog="\b\nExamples:\n  dstream unlock orders\n  dstream unlock orders --yes\n  dstream unlock aca/orders"
+)
 @click.argument("task", metavar="TASK", shell_complete=task_names)
 @click.option("--yes", is_flag=True, help="Skip the confirmation prompt; required when stdin is not a terminal.")
 @with_options
 def unlock(task: str, options: Options, *, yes: bool) -> int:
-    """Show who holds the stack lock of TASK, and release it after confirmation. aca/orders is task orders in the
-    deployment aca, aca/ what all of its tasks use.
+    """Show who holds the stack lock of TASK, and release it after confirmation.
+
+    For a deployed task, use DEPLOYMENT/TASK; for what all tasks of a deployment use, DEPLOYMENT/.
 
     Release a lock only if its holder is gone: a command that keeps running without its lock can damage the record.
     Locks of dead processes on this host need no unlock; init and destroy remove them. The lock of `dstream run` ends

@@ -146,7 +146,7 @@ class Rounds:
     def __init__(self, location: StateLocation, task: str, folder: Path, endings: list[str]) -> None:
         self.task = task
         self.took: list[tuple[str, float]] = []
-        """How each host ended, and seconds until the other one had taken over."""
+        """How each host ended, and the seconds until the takeover."""
         self._location = location
         self._folder = folder / task
         self._endings = endings
@@ -196,7 +196,7 @@ class Rounds:
         return one if is_ready else None
 
     def _fail_over(self, ending: str, *, is_last: bool) -> None:
-        """End or pause the host that runs the task, wait until the other one has taken over, and start a new standby."""
+        """End or pause the active host, wait for the takeover, and start a new standby."""
         self._watch.moves()
         old = wait_until(self._runs, "a host and a standby", PATIENCE_S, POLL_S)
         self._hosts.remove(old)
