@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dstream_sandbox.sqlserver.engine.binder.environment import SystemView
@@ -72,16 +73,17 @@ def require(session: SqlSession, view_: SystemView) -> None:
         rights.require_state(session, needs)
 
 
+@cache
 def _load() -> None:
-    if not _ENTRIES:
-        from dstream_sandbox.sqlserver.engine.catalog import (  # noqa: F401  # they register themselves
-            agent_views,
-            cdc_views,
-            constraint_views,
-            information_schema,
-            object_views,
-            server_views,
-        )
+    """Register all views. A thread that comes while another one imports them waits for it."""
+    from dstream_sandbox.sqlserver.engine.catalog import (  # noqa: F401  # they register themselves
+        agent_views,
+        cdc_views,
+        constraint_views,
+        information_schema,
+        object_views,
+        server_views,
+    )
 
 
 def is_server_wide(view_: SystemView) -> bool:
