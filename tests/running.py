@@ -229,4 +229,7 @@ class RunningCommand:
         return next(child for child in self.children() if name in " ".join(child.cmdline()))
 
     def ended(self, timeout_s: float = DEADLINE_S) -> int:
-        return self.process.wait(timeout_s)
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {timeout_s:g} s:\n{self.stderr}") from None

@@ -9,6 +9,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
+from dstream.signals import SignalListener
+
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -21,32 +23,28 @@ def stopped_by_signals(
 ) -> Iterator[None]:
     """Call `stop` with each signal, then `say` with a line for the user. `first`: what the first signal starts.
 
-    `stop` runs in the signal handler, so it must not take a lock. `say` may: it runs on a thread of its own. A signal
-    that was ignored at the start, as SIGHUP is under nohup, stays ignored. `on_hangup` is called with SIGHUP
-    instead, in the signal handler as well, if this process has no terminal that could hang up.
+    Each is called on a thread of its own, since `say` may have to wait for the reader of stderr. A signal that was
+    ignored at the start, as SIGHUP is under nohup, stays ignored. `on_hangup` is called for SIGHUP instead of `stop`,
+    if this process has no terminal that could hang up.
     """
-    caught: queue.SimpleQueue[int] = queue.SimpleQueue()  # its put is reentrant
-
+    caught: queue.SimpleQueue[int] = queue.SimpleQueue()
     reacts = on_hangup if on_hangup is not None and not _has_terminal() else None
 
-    def on_signal(number: int, _: object) -> None:
+    def on_signal(number: int) -> None:
         if number == signal.SIGHUP and reacts is not None:
             reacts()
             return
         stop(number)
         caught.put(number)
 
-    before = {number: signal.getsignal(number) for number in STOPPING}
-    speaker = threading.Thread(target=_speak, args=(caught, say, first), name="signals", daemon=True)
+    speaker = threading.Thread(target=_speak, args=(caught, say, first), name="stopping", daemon=True)
     speaker.start()
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, on_signal)
+    listener = SignalListener({each for each in STOPPING if signal.getsignal(each) is not signal.SIG_IGN}, on_signal)
+    listener.start()
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        listener.stop()
         caught.put(0)
         speaker.join()
 

@@ -31,6 +31,7 @@ from dstream.sdk._infrastructure import (
 from dstream.sdk._infrastructure import Result as Outcome
 from dstream.sdk._stream import Stop as StopSign
 from dstream.sdk._unhandled import unhandled
+from dstream.signals import SignalListener
 
 
 class LifecycleRun:
@@ -59,8 +60,7 @@ class LifecycleRun:
         """A host that dies cancels the command. Killing it midway would leave unrecorded resources behind."""
         self._channel.ignores_broken_pipe = True
         live_on_without_parent()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.stop.set())
+        SignalListener((signal.SIGTERM, signal.SIGINT), lambda _: self.stop.set()).start()
         if self._channel.has_host:  # the original host closes stdin after line 1
             threading.Thread(target=self._listen, name="host", daemon=True).start()
 

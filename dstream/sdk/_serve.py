@@ -35,6 +35,7 @@ from dstream.sdk._infrastructure import manages_infrastructure
 from dstream.sdk._provider import InputProvider, OutputProvider, TransformProvider
 from dstream.sdk._telemetry import StderrTelemetry, Telemetry
 from dstream.sdk._unhandled import unhandled
+from dstream.signals import SignalListener
 
 if TYPE_CHECKING:
     from dstream.sdk._transform.chain import TransformChain
@@ -237,8 +238,7 @@ def _stream_of(provider: AnyProvider, channel: Channel, command: Command) -> Cal
         from dstream.sdk._input import InputRun
 
         reading = InputRun(provider, channel, command)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: reading.stop.set())
+        SignalListener((signal.SIGTERM, signal.SIGINT), lambda _: reading.stop.set()).start()
         return reading.run
     if isinstance(provider, TransformProvider):
         from dstream.sdk._transform_run import TransformRun

@@ -32,7 +32,7 @@ class Ended:
 
 
 class TaskRuns:
-    """Runs several tasks. Iterate `ends` once; `stop` and `reload` can be called from a signal handler."""
+    """Runs several tasks. Iterate `ends` once; `stop` and `reload` can be called from any thread."""
 
     def __init__(
         self,
@@ -44,7 +44,8 @@ class TaskRuns:
     ) -> None:
         """`log_of` is called for each run of a task. `load`: read the jobs again, for `reload`; None keeps the current
         ones."""
-        self._events: queue.SimpleQueue[Ended | None] = queue.SimpleQueue()  # its put is reentrant
+        self._events: queue.SimpleQueue[Ended | None] = queue.SimpleQueue()
+        self._stopping = threading.Lock()
         self._log_of = log_of
         self._runs = {job.task: _TaskRun(job, log_of(job), self) for job in jobs}
         """Those that have not ended."""
@@ -74,7 +75,6 @@ class TaskRuns:
         for run in list(self._runs.values()):
             self._start(run)
         while self._runs:
-            # Signal handlers run while SimpleQueue.get waits (PEP 475 treats it like a lock).
             ended = self._events.get()
             if ended is None:
                 self._reload()
@@ -123,13 +123,16 @@ class TaskRuns:
             self.over(Ended(run.job, failures.out_of_threads(run.job.task), was_running=False, signal=0))
 
     def _drain(self, run: _TaskRun) -> None:
-        if not run.stop.is_requested:
-            run.stop.request()
+        with self._stopping:  # a second request would kill it
+            if not run.stop.is_requested:
+                run.stop.request()
 
     def _request(self, *, only_running: bool) -> None:
         self._is_stopping = True
         for run in list(self._runs.values()):
-            if not (only_running and run.stop.is_requested):
+            if only_running:
+                self._drain(run)
+            else:
                 run.stop.request()
 
 

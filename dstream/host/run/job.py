@@ -82,7 +82,7 @@ class Job:
 class StopRequest:
     """Stops a run: the first `request` drains, the second one kills immediately.
 
-    Safe to call from any thread and from a signal handler: it takes no lock.
+    Safe to call from any thread.
     """
 
     def __init__(self) -> None:

@@ -62,4 +62,4 @@ class Wake:
 
 Note = Said | Failed | Exited | Closed | StdinBroken | Stored | Wake
 Mailbox = queue.SimpleQueue[Note]
-"""SimpleQueue.put is reentrant, so a signal handler may use it (Python docs, queue.SimpleQueue)."""
+"""Unbounded, so that no thread waits for the main thread."""
