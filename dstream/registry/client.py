@@ -164,7 +164,7 @@ class RegistryClient:
     def _mismatch(self, wanted: str) -> RefusedError:
         return RefusedError(
             "registry.digest_mismatch",
-            f"{self._reference.registry} sends something else than {self._reference.repository}@{wanted}",
+            f"{self._reference.registry} sent other content than {self._reference.repository}@{wanted}",
             hint="Nothing was installed. The registry, or a proxy before it, is broken or changes what it sends.",
         )
 

@@ -44,7 +44,7 @@ except ImportError:
     raise ConfigError(
         "state.not_installed",
         'the state backend "azblob" needs packages that are not installed',
-        hint="Install them: pip install 'dstream-cli[azblob]'",
+        hint="Install them: pip install azure-identity azure-storage-blob",
     ) from None
 
 _NO_CHECKPOINT = b"null"
@@ -337,7 +337,9 @@ def _refused(place: str, error: HttpResponseError) -> DStreamError:
     code, status = _code(error), error.status_code or 0
     if code in ("ContainerNotFound", "ContainerBeingDeleted"):
         return ConfigError(
-            "state.no_backend", f"there is no container {place}", hint="Create it: az storage container create --help"
+            "state.no_backend",
+            f"there is no container {place}",
+            hint="Create it: az storage container create --name CONTAINER --account-name ACCOUNT --auth-mode login",
         )
     if status in (401, 403):
         return AuthError("state.denied", f"access to {place} is denied ({code or status})", hint=_SIGN_IN)

@@ -24,7 +24,7 @@ except (ImportError, SystemFault):
     raise ConfigError(
         "state.not_installed",
         'the state backend "mssql" needs packages that are not installed',
-        hint="Install them: pip install 'dstream-cli[mssql]'; on Debian and Ubuntu also: apt-get install libodbc2",
+        hint="Install them: pip install mssql-python-odbc pyodbc; on Debian and Ubuntu also: apt-get install libodbc2",
     ) from None
 
 _LOGIN_TIMEOUT_S = 5

@@ -27,7 +27,7 @@ except ImportError:
     raise ConfigError(
         "state.not_installed",
         'the state backend "postgres" needs a package that is not installed',
-        hint="Install it: pip install 'dstream-cli[postgres]'",
+        hint="Install it: pip install 'psycopg[binary]'",
     ) from None
 
 _SETTINGS: dict[str, Any] = {

@@ -13,6 +13,6 @@ def check_transport(place: str, because: str, fix: str, *, allow_plaintext: bool
     if because and not allow_plaintext:
         raise ConfigError(
             "state.plaintext",
-            f"the connection to {place} can be read or redirected on its way: {because}",
+            f"the connection to {place} can be read or redirected in transit: {because}",
             hint=f"{fix} To accept the risk, set allow_plaintext = true in the state block.",
         )

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from dstream.telemetry.otlp.export import Export
 
 _PROTOCOL = "http/protobuf"
-_INSTALL = "Install it with `pip install 'dstream-cli[otel]'`, or set OTEL_SDK_DISABLED=true."
+_INSTALL = (
+    "Install it: pip install opentelemetry-exporter-otlp-proto-http opentelemetry-sdk. To turn the export off, set "
+    "OTEL_SDK_DISABLED=true."
+)
 
 
 @contextlib.contextmanager

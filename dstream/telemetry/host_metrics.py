@@ -67,7 +67,7 @@ HOST_METRICS = (
         "dstream_checkpoints_stored_total",
         "counter",
         "checkpoints",
-        "Checkpoints written to disk.",
+        "Checkpoints stored in the state backend.",
         lambda watch: watch.progress_now.checkpoints_stored,
     ),
     HostMetric(
@@ -102,7 +102,7 @@ HOST_METRICS = (
         "dstream_checkpoints_in_flight",
         "gauge",
         "checkpoints",
-        "Checkpoints relayed but not yet on disk.",
+        "Checkpoints relayed but not yet stored.",
         lambda watch: watch.progress_now.checkpoints_in_flight,
     ),
     HostMetric(

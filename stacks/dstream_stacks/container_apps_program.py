@@ -30,7 +30,7 @@ Program = Callable[[], Awaitable[object] | None]
 def shared_program(
     spec: SharedSpec, *, imports: bool = False, unrecorded: Unrecorded | None = None, see: SeeSubscription | None = None
 ) -> Program:
-    """Return the program of what all tasks use. `imports`: import what exists."""
+    """Return the program of the resources that all tasks share. `imports`: import what exists."""
 
     def program() -> Awaitable[object] | None:
         azure = _Azure(spec.subscription_id, spec.resource_group, imports, unrecorded, see)

@@ -129,7 +129,9 @@ def run(
     none are lost. Several tasks run concurrently and independently; the exit code is the highest of all.
     With OTEL_EXPORTER_OTLP_ENDPOINT set, metrics and traces are exported to an OpenTelemetry Collector.
     """
-    if bool(tasks) == all_tasks:
+    if tasks and all_tasks:
+        raise click.UsageError("Use either TASK or --all, not both.")
+    if not (tasks or all_tasks):
         raise click.UsageError("Specify at least one task, or use --all.")
     is_look = dry_run or to_stdout is not None
     if is_look and (len(tasks) != 1 or options.as_json or wanted["reset"] or wanted["standby"]):

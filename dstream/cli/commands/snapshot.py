@@ -19,11 +19,16 @@ from dstream.host import ask_host, socket_path
 )
 @click.argument("task", shell_complete=task_names)
 @click.option(
-    "--table", "tables", multiple=True, required=True, metavar="NAME", help="A table that the task reads; repeatable."
+    "--table",
+    "tables",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="A table that the task reads; may be repeated.",
 )
 @with_options
 def snapshot(task: str, tables: Sequence[str], options: Options) -> None:
-    """Let the running TASK read all rows of tables again, while it goes on streaming their changes.
+    """Let the running TASK read all rows of tables again, while it continues to stream their changes.
 
     Returns at once. The input stores the request with its next checkpoint, and reports progress in the log of the run.
     """

@@ -39,7 +39,10 @@ def _deploying(command: click.Command, text: str, *examples: str) -> click.Comma
         metavar="NAME",
         help="The deployment; default: the only one in the file.",
     )
-    kept = [each for each in command.params if each.name not in _NOT_FOR_DEPLOYMENTS]
+    every = click.Option(["--all", "all_tasks"], is_flag=True, help="All tasks and the shared resources.")
+    kept = [
+        every if each.name == "all_tasks" else each for each in command.params if each.name not in _NOT_FOR_DEPLOYMENTS
+    ]
     epilog = "\b\nExamples:\n" + "\n".join(f"  dstream deploy {command.name} {example}" for example in examples)
     return click.Command(command.name, callback=run, params=[*kept, target], help=text, epilog=epilog)
 
@@ -47,8 +50,8 @@ def _deploying(command: click.Command, text: str, *examples: str) -> click.Comma
 deploy.add_command(
     _deploying(
         plan,
-        "Preview the changes that init would make to the deployment of each TASK, and to what all tasks use.\n\n"
-        "Nothing is changed.",
+        "Preview the changes that init would make to the deployment of each TASK and to the shared resources.\n\n"
+        "Shared resources are those that all tasks of the deployment use, such as an environment. Nothing is changed.",
         "orders --target aca",
         "orders --target aca --destroy",
         "--all --target aca --out plan.json",
@@ -57,8 +60,8 @@ deploy.add_command(
 deploy.add_command(
     _deploying(
         init,
-        "Deploy or update each TASK, and what all tasks use: show the plan, ask for confirmation, apply it.\n\n"
-        "Use the name of the deployment as TASK for what all tasks use alone.",
+        "Deploy or update each TASK and the shared resources: show the plan, ask for confirmation, apply it.\n\n"
+        "To change only the shared resources, use the name of the deployment as TASK.",
         "orders --target aca",
         "--target aca --plan plan.json --yes",
     )
@@ -66,7 +69,7 @@ deploy.add_command(
 deploy.add_command(
     _deploying(
         status,
-        "Show drift between the recorded and the actual deployment of each TASK, and of what all tasks use.",
+        "Show drift between the recorded and the actual deployment of each TASK and of the shared resources.",
         "orders --target aca",
         "--all --target aca --detailed-exitcode",
     )
@@ -75,7 +78,7 @@ deploy.add_command(
     _deploying(
         destroy,
         "Delete the deployment of each TASK, after confirmation.\n\n"
-        "What all tasks use is deleted only with --all, or if TASK is the name of the deployment.",
+        "The shared resources are deleted only with --all, or if TASK is the name of the deployment.",
         "orders --target aca",
         "--all --target aca",
     )

@@ -38,7 +38,7 @@ class Deployment:
     subjects: Sequence[Task]
 
     def waves(self, command: LifecycleName, tasks: Sequence[Task]) -> list[list[Task]]:
-        """Return the order of changes: what all tasks use is created first and deleted last."""
+        """Return the order of changes: the shared resources are created first and deleted last."""
         shared = [task for task in tasks if task.name == self.name]
         apps = [task for task in tasks if task.name != self.name]
         waves = [apps, shared] if command == "destroy" else [shared, apps]
@@ -48,7 +48,7 @@ class Deployment:
 def load_deployment(
     options: Options, names: Sequence[str] | None, *, by_record: bool, is_destroyed: bool
 ) -> Deployment:
-    """Load the project for these tasks; None: all. What all tasks use is added, unless only tasks are destroyed.
+    """Load the project for these tasks; None: all. The shared resources are added, unless only tasks are destroyed.
 
     `by_record`: the command uses the record: also tasks that are no longer in the file, and no files are read. Raises
     ConfigError, ConfigErrors, RefusedError.
@@ -98,7 +98,7 @@ def _facts(project: Project, options: Options) -> dict[str, Any]:
 
 
 def _refuse_in_use(name: str, tasks: Collection[str]) -> None:
-    """Raise RefusedError for tasks that are deployed and would be left without what they use."""
+    """Raise RefusedError for deployed tasks that would be left without the shared resources."""
     if tasks:
         raise RefusedError(
             "deploy.in_use",

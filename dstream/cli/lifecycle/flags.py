@@ -78,7 +78,7 @@ class Flags:
         """Raise click.UsageError for flags that conflict."""
         from_file = self.show or self.plan_file
         if self.tasks and self.all_tasks:
-            raise click.UsageError("Specify at least one task, or use --all.")
+            raise click.UsageError("Use either TASK or --all, not both.")
         if not (self.tasks or self.all_tasks or from_file):
             raise click.UsageError("Specify at least one task, or use --all.")
         if from_file and (self.chosen or self.import_ or not self.refresh or self.all_tasks or self.destroy):

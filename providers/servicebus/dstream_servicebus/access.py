@@ -118,7 +118,7 @@ def _plaintext_hosts(connection_string: str | None, setting: str, config: Config
     if not config.allow_plaintext:
         raise ConfigError(
             "servicebus.plaintext",
-            f"UseDevelopmentEmulator=true connects to {host} without TLS: messages and keys can be read on their way",
+            f"UseDevelopmentEmulator=true connects to {host} without TLS: messages and keys can be read in transit",
             hint="Remove it to connect with TLS. For an emulator on another machine, set allow_plaintext = true.",
             config_path="connection" if config.connection == "stack" and setting == "connection_string" else setting,
         )

@@ -56,7 +56,7 @@ def test_without_the_extra_a_warning_says_how_to_install_it(monkeypatch: pytest.
         assert export is None
     ((level, event, fields),) = log.events
     assert (level, event) == ("warning", "telemetry.unavailable")
-    assert "pip install 'dstream-cli[otel]'" in fields["hint"]
+    assert "pip install opentelemetry-exporter-otlp-proto-http opentelemetry-sdk" in fields["hint"]
 
 
 def test_another_protocol_than_http_is_refused_with_the_fix() -> None:

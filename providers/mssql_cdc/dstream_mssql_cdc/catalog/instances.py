@@ -174,8 +174,8 @@ def gap_error(found: Sequence[Gap]) -> RefusedError:
         "mssql.gap",
         f"CDC cleanup may have removed unread changes of {gap.table}{others}: needed from LSN "
         f"{gap.wanted.hex()}, but capture instance {gap.instance} begins at {gap.start_lsn.hex()}",
-        hint='Skip them with on_gap = "continue", or start over with `--reset --from POSITION`. '
-        "To keep changes longer, run: EXEC sys.sp_cdc_change_job @job_type = N'cleanup', "
+        hint='Skip them with on_gap = "continue", read the tables again with on_gap = "resnapshot", or start over with '
+        "`--reset --from POSITION`. To keep changes longer, run: EXEC sys.sp_cdc_change_job @job_type = N'cleanup', "
         "@retention = 10080; -- minutes",
         config_path="on_gap",
     )

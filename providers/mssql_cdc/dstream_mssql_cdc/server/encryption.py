@@ -21,7 +21,7 @@ def check_encryption(settings: ConnectionSettings, *, allow_plaintext: bool) -> 
         server = settings.get("SERVER") or settings.get("DSN")
         raise ConfigError(
             "mssql.plaintext",
-            f"the connection to {server} can be read or redirected on its way: {because}",
+            f"the connection to {server} can be read or redirected in transit: {because}",
             hint=f"Remove {because.partition('(')[2].rstrip(')')}. {TRUST_THE_CERTIFICATE} "
             "To accept the risk, set allow_plaintext = true.",
             config_path=CONFIG_PATH,

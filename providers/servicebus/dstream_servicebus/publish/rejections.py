@@ -99,7 +99,7 @@ class Rejections:
                 raise DataError(
                     "servicebus.too_many_rejected",
                     f"{self._count:,} rows were rejected since the start; the next one: {refusal.error.message}",
-                    hint="Fix the cause. To keep even more rows, raise dead_letter { max_rows }.",
+                    hint="Fix the cause. To allow more rejected rows, increase dead_letter { max_rows }.",
                     config_path="dead_letter.max_rows",
                 )
             self._count += 1

@@ -71,7 +71,7 @@ def dead_letter_policy(
         if "dead_letter" in (oversize, on_error.refused):
             raise ConfigError(
                 "servicebus.no_dead_letter",
-                "rows that cannot be delivered need a place to be kept",
+                "dead_letter is required to keep rows that cannot be delivered",
                 hint='Add dead_letter { file = "rejected.jsonl" }.',
                 config_path="dead_letter",
             )

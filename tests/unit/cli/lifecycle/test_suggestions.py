@@ -48,6 +48,7 @@ def test_a_plan_file_and_the_suggested_command_keep_the_chosen_resources() -> No
     [
         (Flags(tasks=["a"], target=["x"], exclude=["y"]), "either --target or --exclude"),
         (Flags(tasks=["a"], target_dependents=True), "--target-dependents requires --target"),
+        (Flags(tasks=["a"], all_tasks=True), "Use either TASK or --all, not both"),
         (Flags(tasks=["a"], replace=["x"], destroy=True), "--replace cannot be combined"),
         (Flags(plan_file=Path("p"), exclude=["x"]), "A plan file cannot be combined"),
         (Flags(tasks=["a", "b"], orphan="c"), "--orphan requires exactly one task"),
