@@ -83,6 +83,8 @@ def test_the_image_streams_as_another_user_on_a_read_only_file_system(image: Pat
     (tmp_path / "dstream.hcl").write_text(PROJECT)
     for folder in (tmp_path, *tmp_path.parents[:-1]):
         folder.chmod(folder.stat().st_mode | 0o055)
+    state = (image / "state").stat()  # a new volume at /state gets its owner and mode
+    assert (state.st_uid, state.st_gid, state.st_mode & 0o777) == (10001, 10001, 0o700)
     command = ["unshare", "--mount", "--pid", "--fork", "sh", "-euc", LOCKED_DOWN, "sh", image, tmp_path]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
