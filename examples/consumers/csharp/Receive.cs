@@ -77,7 +77,7 @@ void ApplyOnce(ServiceBusReceivedMessage message, JsonObject data, JsonObject me
     transaction.Commit();
 }
 
-// Replace this function by your own work. The table needs a key.
+// Replace this function with your own code. The table needs a key.
 void Apply(JsonObject data, JsonObject metadata)
 {
     var table = metadata["TableName"]!.ToString();

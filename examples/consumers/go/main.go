@@ -138,7 +138,7 @@ func applyOnce(database *sql.DB, message *azservicebus.ReceivedMessage, change e
 	return transaction.Commit()
 }
 
-// apply is to be replaced by your own work. The table needs a key.
+// apply stores a change. Replace it with your own code. The table needs a key.
 func apply(transaction *sql.Tx, change event) error {
 	data, metadata := change.Data, change.Metadata
 	values := []json.RawMessage{}

@@ -66,7 +66,7 @@ function applyOnce(message, data, metadata) {
   }
 }
 
-/** Replace this function by your own work. The table needs a key. */
+/** Replace this function with your own code. The table needs a key. */
 function apply(data, metadata) {
   const row = [metadata.TableName, JSON.stringify(metadata.Key.map((column) => data[column]))];
   if (metadata.OperationType === "Delete") {

@@ -69,7 +69,7 @@ def apply_once(
 
 
 def apply(database: sqlite3.Connection, data: dict[str, Any], metadata: dict[str, Any]) -> None:
-    """Replace this function by your own work. The table needs a key."""
+    """Replace this function with your own code. The table needs a key."""
     row = metadata["TableName"], json.dumps([data.get(column) for column in metadata["Key"]])
     if metadata["OperationType"] == "Delete":
         database.execute("DELETE FROM rows WHERE table_name = ? AND key = ?", row)

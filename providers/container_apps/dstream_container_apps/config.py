@@ -45,16 +45,18 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     subscription_id: Annotated[_Name | None, Meta(description="default: the subscription of the credentials")] = None
     resource_group: Annotated[_Name, Meta(description="an existing resource group")]
     location: Annotated[_Name, Meta(description="the region, e.g. westeurope")]
-    environment: Annotated[_Name, Meta(description="the Container Apps environment; one that exists can be an id")]
-    create_environment: Annotated[bool, Meta(description="false: it exists already")] = True
+    environment: Annotated[
+        _Name, Meta(description="the Container Apps environment: a name, or the id of an existing one")
+    ]
+    create_environment: Annotated[bool, Meta(description="false: use an existing environment")] = True
     log_analytics_workspace: Annotated[
         _Name | None, Meta(description="the id of a workspace for the logs; default: one is created")
     ] = None
     create_storage_account: Annotated[
-        bool, Meta(description="false: the storage account and the container in state.url exist already")
+        bool, Meta(description="false: use the existing storage account and container in state.url")
     ] = True
     storage_resource_group: Annotated[
-        _Name | None, Meta(description="of a storage account that exists already; default: resource_group")
+        _Name | None, Meta(description="the resource group of an existing storage account; default: resource_group")
     ] = None
 
     image: Annotated[_Name, Meta(description="the container image with its tag or digest")]
@@ -71,7 +73,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
         Meta(description="environment variables from Key Vault: azurekeyvault://VAULT/NAME"),
     ] = {}
     vault: Annotated[
-        _Name | None, Meta(description="the id of the vault of the secrets; set: the identity gets to read them")
+        _Name | None,
+        Meta(description="the id of the key vault of the secrets; the identity gets the role to read them"),
     ] = None
     tags: dict[str, str] = {}
 

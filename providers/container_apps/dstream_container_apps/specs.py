@@ -101,7 +101,7 @@ def state_storage(deployed: Deployed) -> StateStorage | None:
             "container_apps.state_backend",
             f'the state backend "{deployed.state_backend}" stores checkpoints in a folder, and a container app loses '
             "its folders when it restarts",
-            hint='Set backend = "azblob" and url in the state block of dstream.',
+            hint='Set backend = "azblob" and url in the state block.',
         )
     if deployed.state_backend != "azblob":
         return None

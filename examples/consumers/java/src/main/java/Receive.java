@@ -99,7 +99,7 @@ public final class Receive {
         }
     }
 
-    /** Replace this method by your own work. The table needs a key. */
+    /** Replace this method with your own code. The table needs a key. */
     private static void apply(Connection database, ObjectNode data, JsonNode metadata)
         throws SQLException, JsonProcessingException {
         String table = metadata.get("TableName").asText();
