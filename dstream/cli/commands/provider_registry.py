@@ -51,7 +51,7 @@ class _InstalledReference:
 def install(options: Options) -> None:
     """Pull the providers that the file names with provider_ref, and add them to the lock file.
 
-    Pulls what the lock file says, whatever the tags mean by now. References that it lacks are looked up in their
+    Pulls what the lock file says, whatever the tags point to now. References that it lacks are looked up in their
     registry and added. Commands such as `run` pull a missing provider, too, but do not change the lock file, and
     refuse a reference that it lacks.
     """
@@ -93,8 +93,8 @@ class _LockedReference:
 def lock(options: Options, upgrade: bool) -> None:
     """Write the lock file: what each provider_ref of the file stands for, on every platform. Installs nothing.
 
-    Asks the registries. Fails if a tag has moved since it was locked, unless you use --upgrade: in CI, this finds tags
-    that somebody pushed again. Removes what the file no longer names.
+    Looks the tags up in their registries. Fails if a tag has moved since it was locked, unless you use --upgrade: in
+    CI, this finds tags that somebody pushed again. Removes what the file no longer names.
     """
     project = _project(options)
     path = project.folder / LOCK_FILE

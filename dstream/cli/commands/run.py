@@ -79,7 +79,9 @@ class _Wanted:
 @click.option("--fail-fast", is_flag=True, help="When one task fails, drain and stop the others.")
 @click.option("--once", is_flag=True, help="Read up to the current end of the source, then exit.")
 @click.option("--duration", callback=_duration, metavar="TIME", help="Drain and exit after this time, e.g. 10m.")
-@click.option("--max-rows", type=click.IntRange(min=1), help="Drain and exit after reading at least this many rows.")
+@click.option(
+    "--max-rows", type=click.IntRange(min=1), metavar="N", help="Drain and exit after reading at least this many rows."
+)
 @click.option(
     "--from",
     "from_",

@@ -41,7 +41,7 @@ def state() -> None:
 @click.argument("task", shell_complete=task_names)
 @with_options
 def show(task: str, options: Options) -> None:
-    """Show TASK's checkpoint."""
+    """Show TASK's checkpoint, where it is stored, and who holds the task."""
     with closing(checkpoint_store(load_project(options, only=()), task)) as store:
         stored, place, holder = store.load(), store.place, store.holder()
     if options.as_json:

@@ -171,7 +171,7 @@ _FLAGS: dict[str, Callable[[Any], Any]] = {
         "--orphan",
         default="",
         metavar="NAME",
-        help="Destroy what NAME recorded, a task that is no longer in the file, with the output settings of TASK.",
+        help="Destroy what the removed task NAME recorded, with the output settings of TASK.",
     ),
     "yes": click.option(
         "--yes", is_flag=True, help="Skip the confirmation prompt; required when stdin is not a terminal."
