@@ -135,7 +135,10 @@ def env(data: Path, *, as_json: bool) -> None:
     help=f"For Service Bus or SQL Server ({SQL}).",
 )
 def token(data: Path, principal_id: str, resource: str) -> None:
-    """Print an Entra ID token of an identity, as `az account get-access-token` does."""
+    """Print an Entra ID token of an identity.
+
+    The format is that of `az account get-access-token`.
+    """
     expires_on = int(time.time()) + _TOKEN_S
     settings = running_settings(open_folder(data))
     key = settings.sql_password if resource == SQL else settings.servicebus_key

@@ -63,9 +63,10 @@ _SQL_FIELDS = ("action", "number", "at", "statement", "entity", "times", "after"
     )
 )
 def fault() -> None:
-    """Inject faults into SQL Server, Service Bus or Azure to see how clients handle them.
+    """Inject faults into SQL Server, Service Bus or Azure.
 
-    Faults apply in the order they were added. Restarting the server clears them.
+    Use them to see how clients handle failures. Faults apply in the order they were added. Restarting the server
+    clears them.
     """
 
 

@@ -32,7 +32,9 @@ def audit() -> None:
 )
 @with_options
 def verify(file: Path, expected: str, options: Options) -> None:
-    """Check that no entry of the audit log FILE was changed, removed or inserted; name the first broken line.
+    """Check the hash chain of the audit log FILE.
+
+    Fails if an entry was changed, removed or inserted, and names the first broken line.
 
     The chain alone cannot show that its last entries were removed, or that all of it was rewritten. Note the printed
     hash in another place, and check for it with --contains.

@@ -62,7 +62,10 @@ def list_letters(task: str, options: Options) -> int:
 @click.argument("row", metavar="INDEX|ID")
 @with_options
 def show(task: str, row: str, options: Options) -> int:
-    """Show one row of TASK as the output received it, on stdout, and why it was rejected, on stderr."""
+    """Show one of TASK's dead letters.
+
+    Writes the row to stdout, as the output received it, and to stderr why it was rejected.
+    """
     store = _Store(options, task)
     letters = store.chosen([row])[:1]
     if store.is_interrupted:
@@ -88,10 +91,11 @@ def show(task: str, row: str, options: Options) -> int:
 @_ONLY
 @with_options
 def replay(task: str, only: Sequence[str], options: Options) -> int:
-    """Deliver TASK's dead letters again, under their ids and in order, with the task's current settings.
+    """Deliver TASK's dead letters again.
 
-    A row is removed once it is delivered. A row that is rejected again stays, and the exit code is 1. An interrupted
-    replay resumes when you run it again: a row may then arrive twice, with the same id.
+    They are delivered in order, under their ids, with the task's current settings. A row is removed once it is
+    delivered. A row that is rejected again stays, and the exit code is 1. An interrupted replay resumes when you run it
+    again: a row may then arrive twice, with the same id.
     """
     store = _Store(options, task)
     letters = store.chosen(only)

@@ -71,11 +71,11 @@ for _command in (provider_registry.install, provider_registry.lock, provider_reg
 def test(
     provider: str, role: Role | None, config_file: Path | None, lifecycle: bool, as_json: bool, no_color: bool
 ) -> int:
-    """Check an executable against the protocol: start it, stop it, kill it, and verify how it behaves.
+    """Check an executable against the protocol.
 
-    Exits with 0 if every check passes, otherwise with 1. Test an input with a source of a few hundred rows; checks
-    without enough data are skipped. Creates and deletes infrastructure only with --lifecycle, and only if none of it
-    exists.
+    Starts it, stops it, kills it, and verifies how it behaves. Exits with 0 if every check passes, otherwise with 1.
+    Test an input with a source of a few hundred rows; checks without enough data are skipped. Creates and deletes
+    infrastructure only with --lifecycle, and only if none of it exists.
     """
     options = _options(as_json=as_json, no_color=no_color)
     argv, config = _argv(provider), _config(config_file)
@@ -105,7 +105,10 @@ def test(
     help="What to scaffold; infrastructure: an output that manages its infrastructure.",
 )
 def new(name: str, kind: Kind) -> None:
-    """Scaffold a project in the folder NAME that passes `dstream provider test`."""
+    """Scaffold a provider project in the folder NAME.
+
+    It passes `dstream provider test`.
+    """
     options = _options()
     folder = scaffold(options.chdir or Path(), name, kind)
     script = next(folder.glob("dstream_*.py"))
@@ -137,7 +140,10 @@ def list_providers(options: Options) -> None:
 @click.argument("provider", metavar="PROVIDER|PATH|REF", shell_complete=provider_names)
 @with_options
 def show(options: Options, provider: str) -> None:
-    """Show the settings of a provider: type, default, description, and which are secret."""
+    """Show the settings of a provider.
+
+    Shows their types, defaults and descriptions, and which are secret.
+    """
     spec = ProviderSpec(_argv(provider), {}, provider)
     found = introduce(spec, None, cwd=None, timeout_s=_ANSWER_S, describe=True)
     if found.hello is None or found.description is None:

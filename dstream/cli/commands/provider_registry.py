@@ -49,11 +49,11 @@ class _InstalledReference:
 @click.command(epilog="\b\nExamples:\n  dstream provider install\n  dstream provider install -c pipelines --json")
 @with_options
 def install(options: Options) -> None:
-    """Pull the providers that the file names with provider_ref, and add them to the lock file.
+    """Pull the providers of the file, and lock those that are new.
 
-    Pulls what the lock file says, whatever the tags point to now. References that it lacks are looked up in their
-    registry and added. Commands such as `run` pull a missing provider, too, but do not change the lock file, and
-    refuse a reference that it lacks.
+    These are the providers that the file names with provider_ref. Pulls what the lock file says, whatever the tags
+    point to now. References that it lacks are looked up in their registry and added. Commands such as `run` pull a
+    missing provider, too, but do not change the lock file, and refuse a reference that it lacks.
     """
     project = _project(options)
     path = project.folder / LOCK_FILE
@@ -91,10 +91,11 @@ class _LockedReference:
 @click.option("--upgrade", is_flag=True, help="Accept tags that have moved to other content.")
 @with_options
 def lock(options: Options, upgrade: bool) -> None:
-    """Write the lock file: what each provider_ref of the file stands for, on every platform. Installs nothing.
+    """Write the lock file, without installing anything.
 
-    Looks the tags up in their registries. Fails if a tag has moved since it was locked, unless you use --upgrade: in
-    CI, this finds tags that somebody pushed again. Removes what the file no longer names.
+    It says what each provider_ref of the file stands for, on every platform. Looks the tags up in their registries.
+    Fails if a tag has moved since it was locked, unless you use --upgrade: in CI, this finds tags that somebody pushed
+    again. Removes what the file no longer names.
     """
     project = _project(options)
     path = project.folder / LOCK_FILE
@@ -138,10 +139,11 @@ def _locked(reference: Reference, old: Pin | None, upgrade: bool) -> _LockedRefe
 @click.option("--force", is_flag=True, help="Overwrite a tag that has other content.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def push(reference: str, files: Sequence[str], annotations: Sequence[str], force: bool, as_json: bool) -> None:
-    """Publish a provider as REF: one executable per platform, such as linux_amd64, linux_arm64 or darwin_arm64.
+    """Publish a provider in an OCI registry, as REF.
 
-    Any executable works that needs nothing else on the machine. A file named plugin.PLATFORM, or provider.json, needs
-    no PLATFORM=. The login is that of `docker login`.
+    Push one executable per platform, such as linux_amd64, linux_arm64 or darwin_arm64. Any executable works that needs
+    nothing else on the machine. A file named plugin.PLATFORM, or provider.json, needs no PLATFORM=. The login is that
+    of `docker login`.
     """
     target = parse_reference(reference)
     if not target.tag or target.digest:

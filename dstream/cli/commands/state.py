@@ -41,7 +41,7 @@ def state() -> None:
 @click.argument("task", shell_complete=task_names)
 @with_options
 def show(task: str, options: Options) -> None:
-    """Show TASK's checkpoint, where it is stored, and who holds the task."""
+    """Show TASK's checkpoint, its place and who holds the task."""
     with closing(checkpoint_store(load_project(options, only=()), task)) as store:
         stored, place, holder = store.load(), store.place, store.holder()
     if options.as_json:
@@ -65,7 +65,7 @@ def show(task: str, options: Options) -> None:
 @click.argument("task", shell_complete=task_names)
 @with_options
 def export(task: str, options: Options) -> None:
-    """Write TASK's checkpoint to stdout in the format that `dstream state import` reads."""
+    """Write TASK's checkpoint to stdout, for `state import`."""
     with closing(checkpoint_store(load_project(options, only=()), task)) as store:
         stored = store.load()
     if stored is None:
@@ -80,10 +80,11 @@ def export(task: str, options: Options) -> None:
 @_CONFIRMED
 @with_options
 def import_state(task: str, file: BinaryIO, options: Options, *, is_confirmed: bool) -> None:
-    """Set TASK's checkpoint from FILE, written by `dstream state export`; `-` reads stdin.
+    """Set TASK's checkpoint from FILE; `-` reads stdin.
 
-    The next run resumes there: moving it back replays rows; moving it forward skips rows. The current checkpoint is
-    kept for `dstream state rollback`. `dstream state set` is the same command.
+    FILE is what `dstream state export` writes. The next run resumes at that checkpoint: moving it back replays rows;
+    moving it forward skips rows. The current checkpoint is kept for `dstream state rollback`. `dstream state set` is
+    the same command.
     """
     project = load_project(options, only=())
     with (

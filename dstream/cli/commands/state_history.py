@@ -24,7 +24,10 @@ from dstream.state import StateStore, StoredState
 @click.argument("task", shell_complete=task_names)
 @with_options
 def history(task: str, options: Options) -> None:
-    """List TASK's kept checkpoints, newest first: at most one per minute, and each that a command replaced."""
+    """List TASK's kept checkpoints, newest first.
+
+    DStream keeps at most one per minute, and each that a command replaced.
+    """
     with closing(checkpoint_store(load_project(options, only=()), task)) as store:
         kept = store.history()
     if options.as_json:

@@ -36,7 +36,10 @@ def infra() -> None:
 @click.argument("task", shell_complete=task_names)
 @with_options
 def list_resources(task: str, options: Options) -> None:
-    """List the resources that TASK records; TASK need not be in the file any more."""
+    """List the recorded resources of TASK.
+
+    TASK need not be in the file any more.
+    """
     found = _editor(load_project(options, only=()), task).entries()
     if options.as_json:
         _print(task, resources=_plain(found))
@@ -63,10 +66,10 @@ def list_resources(task: str, options: Options) -> None:
 @_YES
 @with_options
 def mv(task: str, new_task: str, names: Sequence[str], options: Options, *, is_confirmed: bool) -> None:
-    """Move the record of TASK to NEW_TASK, after you have renamed the task in the file.
+    """Move the record of TASK to NEW_TASK.
 
-    With --resource, move only that resource; NEW_TASK may have others. The next `dstream plan` shows what remains to
-    do.
+    Rename the task in the file first. With --resource, move only that resource; NEW_TASK may have others. The next
+    `dstream plan` shows what remains to do.
     """
     project = load_project(options, only=())
     source, target = _editor(project, task), _editor(project, task_of(project, new_task).name)
@@ -94,10 +97,10 @@ def mv(task: str, new_task: str, names: Sequence[str], options: Options, *, is_c
 @_YES
 @with_options
 def rm(task: str, names: Sequence[str], options: Options, *, is_confirmed: bool) -> None:
-    """Remove each resource NAME, with what is in it, from the record of TASK.
+    """Remove each resource NAME from the record of TASK.
 
-    The resource stays in place and is no longer managed. Also remove it from the file: otherwise the next
-    `dstream plan` shows it as a creation of something that exists.
+    The resource, with what is in it, stays in place and is no longer managed. Also remove it from the file: otherwise
+    the next `dstream plan` shows it as a creation of something that exists.
     """
     removed: list[RecordedEntry] = []
 
@@ -124,10 +127,10 @@ def rm(task: str, names: Sequence[str], options: Options, *, is_confirmed: bool)
 @click.argument("resource_id", metavar="ID")
 @with_options
 def import_resource(task: str, resource_type: str, name: str, resource_id: str, options: Options) -> None:
-    """Record an existing resource of TASK by its ID, with its actual settings.
+    """Record an existing resource of TASK by its ID.
 
-    TYPE is Pulumi's type token, NAME the name that `dstream plan` shows. Only for resources of a Pulumi plugin, such as
-    azure-native; `dstream init --import` imports those of mode entities.
+    Records its actual settings. TYPE is Pulumi's type token, NAME the name that `dstream plan` shows. Only for
+    resources of a Pulumi plugin, such as azure-native; `dstream init --import` imports those of mode entities.
     """
     project = load_project(options, only=())
     editor = _editor(project, task_of(project, task).name)

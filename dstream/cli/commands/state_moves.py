@@ -35,9 +35,9 @@ _YES = click.option(
 @_YES
 @with_options
 def mv(task: str, new_task: str, options: Options, *, is_confirmed: bool) -> None:
-    """Move the checkpoint of TASK and its history to NEW_TASK, after you have renamed the task in the file.
+    """Move TASK's checkpoint and its history to NEW_TASK.
 
-    `dstream state infra mv` moves the record of its infrastructure.
+    Rename the task in the file first. `dstream state infra mv` moves the record of its infrastructure.
     """
     if task == new_task:
         raise click.UsageError("TASK and NEW_TASK are the same.")
@@ -72,7 +72,7 @@ def mv(task: str, new_task: str, options: Options, *, is_confirmed: bool) -> Non
 @_YES
 @with_options
 def migrate(tasks: Sequence[str], folder: Path, options: Options, *, is_confirmed: bool) -> None:
-    """Copy the checkpoints and histories of a folder to the backend that the file configures now.
+    """Copy checkpoints and histories to the configured backend.
 
     Copies those of each TASK, or of all tasks that the folder has. The folder stays as it is. A task that already
     resumes from another checkpoint is refused.

@@ -50,8 +50,9 @@ def _deploying(command: click.Command, text: str, *examples: str) -> click.Comma
 deploy.add_command(
     _deploying(
         plan,
-        "Preview the changes that init would make to the deployment of each TASK and to the shared resources.\n\n"
-        "Shared resources are those that all tasks of the deployment use, such as an environment. Nothing is changed.",
+        "Preview changes to the deployment of each TASK.\n\n"
+        "Includes the shared resources, which all tasks of the deployment use, such as an environment. "
+        "Changes nothing.",
         "orders --target aca",
         "orders --target aca --destroy",
         "--all --target aca --out plan.json",
@@ -60,8 +61,9 @@ deploy.add_command(
 deploy.add_command(
     _deploying(
         init,
-        "Deploy or update each TASK and the shared resources: show the plan, ask for confirmation, apply it.\n\n"
-        "To change only the shared resources, use the name of the deployment as TASK.",
+        "Deploy or update each TASK and the shared resources.\n\n"
+        "Shows the plan, asks for confirmation, and applies it. To change only the shared resources, use the name of "
+        "the deployment as TASK.",
         "orders --target aca",
         "--target aca --plan plan.json --yes",
     )
@@ -69,7 +71,8 @@ deploy.add_command(
 deploy.add_command(
     _deploying(
         status,
-        "Show drift between the recorded and the actual deployment of each TASK and of the shared resources.",
+        "Show drift of the deployment of each TASK.\n\n"
+        "Compares the recorded with the actual resources, including the shared ones.",
         "orders --target aca",
         "--all --target aca --detailed-exitcode",
     )

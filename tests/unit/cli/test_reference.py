@@ -26,6 +26,9 @@ def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Com
 
 
 ALL = list(commands(cli, "dstream"))
+SANDBOX = cli.get_command(click.Context(cli), "sandbox")
+assert SANDBOX is not None
+GROUPS = [(path, each) for path, each in [*ALL, *commands(SANDBOX, "dstream sandbox")] if isinstance(each, click.Group)]
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -40,6 +43,12 @@ def test_the_help_of_every_command_ends_with_an_example(path: str, command: clic
     assert title in ("Example:", "Examples:")
     assert any(path in line for line in examples)
     assert all(line.startswith("  ") for line in examples)
+
+
+@pytest.mark.parametrize(("path", "group"), GROUPS, ids=[path for path, _ in GROUPS])
+def test_no_summary_of_a_command_is_cut_off_on_80_columns(path: str, group: click.Group) -> None:
+    shown = group.get_help(click.Context(group, info_name=path, terminal_width=80))
+    assert [line for line in shown.splitlines() if line.startswith(" ") and line.endswith("...")] == []
 
 
 @pytest.mark.parametrize(("path", "command"), ALL, ids=[path for path, _ in ALL])
