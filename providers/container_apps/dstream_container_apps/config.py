@@ -46,11 +46,11 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     resource_group: Annotated[_Name, Meta(description="an existing resource group")]
     location: Annotated[_Name, Meta(description="the region, e.g. westeurope")]
     environment: Annotated[
-        _Name, Meta(description="the Container Apps environment: a name, or the id of an existing one")
+        _Name, Meta(description="the Container Apps environment: a name, or the resource ID of an existing one")
     ]
     create_environment: Annotated[bool, Meta(description="false: use an existing environment")] = True
     log_analytics_workspace: Annotated[
-        _Name | None, Meta(description="the id of a workspace for the logs; default: one is created")
+        _Name | None, Meta(description="the resource ID of a workspace for the logs; default: one is created")
     ] = None
     create_storage_account: Annotated[
         bool, Meta(description="false: use the existing storage account and container in state.url")
@@ -61,7 +61,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
 
     image: Annotated[_Name, Meta(description="the container image with its tag or digest")]
     registry: Annotated[
-        _Name | None, Meta(description="the id of the Azure Container Registry that the image is in")
+        _Name | None, Meta(description="the resource ID of the Azure Container Registry that the image is in")
     ] = None
     cpu: Annotated[float, Meta(description="cores, 0.25 to 4 in steps of 0.25; memory is 2 GiB per core")] = 0.5
     replicas: Annotated[Literal[1, 2], Meta(description="2: a standby takes over if the first replica dies")] = 1
@@ -74,7 +74,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     ] = {}
     vault: Annotated[
         _Name | None,
-        Meta(description="the id of the key vault of the secrets; the identity gets the role to read them"),
+        Meta(description="the resource ID of the key vault of the secrets; the identity gets the role to read them"),
     ] = None
     tags: dict[str, str] = {}
 

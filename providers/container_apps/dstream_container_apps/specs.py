@@ -175,7 +175,7 @@ def _registry_server(config: Config) -> str:
     if match is None:
         raise ConfigError(
             "container_apps.bad_id",
-            "registry is not the id of an Azure Container Registry",
+            "registry is not the resource ID of an Azure Container Registry",
             hint="Use /subscriptions/../resourceGroups/../providers/Microsoft.ContainerRegistry/registries/NAME.",
             config_path="registry",
         )
@@ -195,7 +195,7 @@ def _secret_urls(config: Config) -> dict[str, str]:
     if config.vault and not _VAULT.fullmatch(config.vault):
         raise ConfigError(
             "container_apps.bad_id",
-            "vault is not the id of a key vault",
+            "vault is not the resource ID of a key vault",
             hint="Use /subscriptions/../resourceGroups/../providers/Microsoft.KeyVault/vaults/NAME.",
             config_path="vault",
         )

@@ -92,7 +92,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = {}
     time_zone: Annotated[
         str | None,
-        Meta(description="the server's time zone, if it is older than SQL Server 2022 and cannot tell"),
+        Meta(description="the server's time zone, for servers older than SQL Server 2022, which cannot report it"),
     ] = None
     hash_key: Annotated[Secret[str] | None, Meta(description="key for the columns to hash")] = None
     skip_unchanged: Annotated[bool, Meta(description="skip updates that set none of the columns read")] = False
