@@ -23,7 +23,7 @@ $(VENV)/.ready: pyproject.toml uv.lock $(wildcard */pyproject.toml providers/*/p
 	@$(BIN)/uv sync -q --locked --inexact --python $(BIN)/python
 	@touch $@
 
-tools: odbc pulumi azurite prometheus registry chromium chart collector ## Install what wheels do not contain, once per machine: libodbc2, the Pulumi CLI, Azurite, Prometheus, docker-registry, Chromium, Helm, an OpenTelemetry Collector
+tools: odbc pulumi azurite prometheus registry chromium chart collector ## Install what the wheels do not contain, once per machine: libodbc2, the Pulumi CLI, Azurite, Prometheus, docker-registry, Chromium, Helm, an OpenTelemetry Collector
 
 odbc:
 	@ldconfig -p 2>/dev/null | grep -q 'libodbc\.so\.2' || ./tools/install-libodbc2
@@ -75,13 +75,13 @@ sbom: setup ## Write dist/dstream.cdx.json, a CycloneDX list of all packages tha
 	@mkdir -p dist
 	@$(BIN)/uv export -q --locked --preview-features sbom-export --format cyclonedx1.5 --no-dev --all-packages --all-extras --output-file dist/dstream.cdx.json >/dev/null
 
-wheels: setup ## Build wheels/ with requirement files that pin DStream and all it needs by SHA-256
+wheels: setup ## Build wheels/ with requirement files that pin DStream and its dependencies by SHA-256
 	@$(BIN)/python tools/build_wheels.py $(BIN)/uv wheels
 
 bench: setup ## Measure speed and memory against baselines in the same run
 	@$(BIN)/python -m tests.bench
 
-fuzz: setup ## Fuzz framing and handshake, guided by coverage, all output with hostile text, FUZZ_S seconds each (60), and servers before the login
+fuzz: setup ## Fuzz protocol framing and handshakes (guided by coverage), output with hostile text, and logins to the sandbox, FUZZ_S seconds each (default: 60)
 	@$(BIN)/uv sync -q --locked --inexact --group fuzz --python $(BIN)/python
 	@$(BIN)/python -m tests.fuzz -max_total_time=$(FUZZ_S)
 	@$(BIN)/python -m tests.fuzz.hostile $(FUZZ_S)
@@ -97,12 +97,12 @@ consumers: setup ## Install and test the programs in examples/consumers (needs n
 	@cd examples/consumers/go && go build -o consumer .
 	@CONSUMERS="python javascript java go" $(BIN)/python -m pytest -q tests/e2e/test_consumers.py
 
-hcl-reference: ## Record what HashiCorp's HCL makes of the snippets in tests/unit/config/reference (needs Go)
+hcl-reference: ## Record how HashiCorp's HCL evaluates the snippets in tests/unit/config/reference (needs Go)
 	@cd tools/hcl-reference && go build -o $(CURDIR)/$(VENV)/hcl-reference .
 	@cd tests/unit/config/reference && $(CURDIR)/$(VENV)/hcl-reference snippets.toml > expected.json.new
 	@mv tests/unit/config/reference/expected.json.new tests/unit/config/reference/expected.json
 
-screens: setup ## Write the screens in tests/unit/cli/screens again, to review the difference
+screens: setup ## Regenerate the screens in tests/unit/cli/screens; review the difference
 	@UPDATE_SCREENS=1 $(BIN)/python -m pytest -q tests/unit/cli/screens
 
 clean: ## Remove everything built and installed in the checkout

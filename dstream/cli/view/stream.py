@@ -1,4 +1,4 @@
-"""The stream in `dstream status`: the last checkpoint on disk, and the figures of a running host."""
+"""The stream in `dstream status`: the last stored checkpoint, and the figures of a running host."""
 
 from __future__ import annotations
 
