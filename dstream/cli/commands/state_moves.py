@@ -51,7 +51,9 @@ def mv(task: str, new_task: str, options: Options, *, is_confirmed: bool) -> Non
         change = stack.enter_context(AuditedChange(project, "state mv", [task, new_task]))
         stored = source.load()
         if stored is None:
-            raise ConfigError("state.none", f'task "{task}" has no checkpoint')
+            raise ConfigError(
+                "state.none", f'task "{task}" has no checkpoint', hint="`dstream list` shows the tasks that have one."
+            )
         _refuse_overwrite(target, new_task, stored)
         confirm(f"{new_task} will resume from the checkpoint of {task}.", is_confirmed)
         change.begin()
@@ -110,7 +112,11 @@ class _Copy:
         self.lease = stack.enter_context(self.target.lease(now, "state"))
         stored = self.source.load()
         if stored is None:
-            raise ConfigError("state.none", f'task "{task}" has no checkpoint in {self.source.place}')
+            raise ConfigError(
+                "state.none",
+                f'task "{task}" has no checkpoint in {self.source.place}',
+                hint="Check --from and the stack: checkpoints are in FOLDER/STACK/TASK.json.",
+            )
         self.stored = stored
 
 

@@ -67,7 +67,11 @@ def load_deployment(
     given = {} if by_record else _facts(project, options)
     like = next(iter(project.tasks.values()), None)
     if like is None:
-        raise ConfigError("deploy.no_task", f"{project.path} has no task to deploy")
+        raise ConfigError(
+            "deploy.no_task",
+            f"{project.path} has no task to deploy",
+            hint="Add a task block, or choose the file that has the tasks with --config.",
+        )
     gone = [each for each in recorded if each not in project.tasks] if by_record else []
     known = {**project.tasks, **{each: replace(like, name=each) for each in gone}}
     chosen = [
@@ -169,7 +173,9 @@ def _files(project: Project, options: Options) -> tuple[dict[Path, str], list[st
     size = sum(len(text.encode()) for text in files.values())
     if size > _MOST_BYTES:
         raise ConfigError(
-            "deploy.too_large", f"the files to deploy have {size:,} bytes; at most {_MOST_BYTES:,} can be deployed"
+            "deploy.too_large",
+            f"the files to deploy have {size:,} bytes; at most {_MOST_BYTES:,} can be deployed",
+            hint="Split the tasks over several configurations, and deploy each with --config.",
         )
     arguments = [part for path in options.variable_files for part in ("--var-file", f"{_FILES_FOLDER}/{path.name}")]
     arguments += [part for text in options.variables for part in ("--var", text)]

@@ -250,6 +250,7 @@ def _refuse_other_format(document: Any, path: Path) -> None:
             "plan.newer",
             f"{path} was written by DStream {document.get('dstream')} (schema_version {version}); this version cannot "
             "read its plan files",
+            hint="Apply it with that version, or make the plan again with this one.",
         )
     if missing:
         raise ValueError(f"missing field: {', '.join(missing)}")

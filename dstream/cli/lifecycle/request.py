@@ -251,7 +251,11 @@ def _without_infrastructure(answer: Answer) -> Answer:
 
 def _not_reached(task: Task, before: Sequence[Answer]) -> Answer:
     failed = next(answer.task for answer in before if not answer.is_success)
-    error = RefusedError("deploy.not_reached", f"{task.name} was not changed, because {failed} did not succeed")
+    error = RefusedError(
+        "deploy.not_reached",
+        f"{task.name} was not changed, because {failed} did not succeed",
+        hint="Fix the error of that one, then run the same command again.",
+    )
     return Answer(task.name, task.output.label, error=error)
 
 

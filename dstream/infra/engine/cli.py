@@ -144,7 +144,11 @@ def _version_of(path: Path) -> str:
             check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise ConfigError("infra.no_engine", f"{path} is not a working Pulumi CLI: {error}") from error
+        raise ConfigError(
+            "infra.no_engine",
+            f"{path} is not a working Pulumi CLI: {error}",
+            hint="Run `dstream doctor --install`, or set DSTREAM_PULUMI to another pulumi executable.",
+        ) from error
     return done.stdout.strip().removeprefix("v")
 
 

@@ -184,6 +184,7 @@ def _registry_server(config: Config) -> str:
         raise ConfigError(
             "container_apps.other_registry",
             f"the image is not in the registry {match[1]}",
+            hint="Set registry to the registry of the image, or remove it if the image is public.",
             config_path="image",
         )
     return server
@@ -212,7 +213,10 @@ def _secret_urls(config: Config) -> dict[str, str]:
             )
         if name in config.env:
             raise ConfigError(
-                "container_apps.set_twice", f"{name} is both in env and in secrets", config_path=f"env.{name}"
+                "container_apps.set_twice",
+                f"{name} is both in env and in secrets",
+                hint="Remove it from one of them.",
+                config_path=f"env.{name}",
             )
         urls[name] = "/".join([f"https://{secret.host}/secrets/{secret.name}", *filter(None, [secret.version])])
     return urls

@@ -299,7 +299,12 @@ def unmatched_choices(
         if not matching(tables, wanted):
             yield (
                 wanted,
-                ConfigError("mssql.columns", f'"{name}" in columns is not one of the tables to read', config_path=path),
+                ConfigError(
+                    "mssql.columns",
+                    f'"{name}" in columns is not one of the tables to read',
+                    hint="Add it to `tables`, or remove it from `columns`.",
+                    config_path=path,
+                ),
             )
 
 

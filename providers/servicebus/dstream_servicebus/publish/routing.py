@@ -172,6 +172,8 @@ class Router:
             raise DataError(
                 "servicebus.bad_entity_name",
                 f'an event belongs to {names.kind} "{entity}", which is not a valid name',
+                hint=f"Correct the template in {names.kind}, or keep such events with on_error "
+                '{ refused = "dead_letter" }.',
                 config_path=names.kind,
             )
         origin = None
