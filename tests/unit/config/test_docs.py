@@ -50,13 +50,6 @@ def test_the_page_names_every_template_function() -> None:
     assert set(re.findall(r"`(\w+)`", section)) == set(sprig.functions({}, utc_now))
 
 
-def test_the_page_names_every_error_code() -> None:
-    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "dstream" / "config").rglob("*.py"))
-
-    raised = set(re.findall(r'"(config\.\w+)"', code)) - {"config.", "config.hcl"}
-    assert set(re.findall(r"`(config\.\w+)`", PAGE[PAGE.index("## Error codes") :])) == raised
-
-
 def test_the_orders_example_loads(load_text: Callable[..., Any]) -> None:
     text = (ROOT / "examples" / "orders" / "dstream.hcl").read_text(encoding="utf-8")
     names = ("MSSQL_CONNECTION_STRING", "ASB_CONNECTION_STRING", "ASB_ADMIN_CONNECTION_STRING")
