@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 
-from dstream.errors import DStreamError, UnreachableError
+from dstream.errors import LockedError, UnreachableError
 from dstream.host.run.broken import Interrupted
 from dstream.host.run.job import Job, StopRequest
 from dstream.host.run.report import RunReport
 from dstream.state import Lease, StateStore, TaskLockHolder
 
 _POLL_S = 1.0
+_LONGEST_PAUSE_S = 10.0
 
 
 @contextmanager
@@ -22,59 +23,57 @@ def leased(
 ) -> Iterator[Lease | None]:
     """Hold the lease during the block; None for a look, which needs none.
 
-    Raises LockedError `state.locked` if another host holds it; with `job.standby`, waits for it instead, and raises
-    Interrupted if a stop is requested first.
+    Raises LockedError `state.locked` if another host holds it, and UnreachableError if the backend is away. With
+    `job.standby`, waits for both instead, and raises Interrupted if a stop is requested first.
     """
     if job.is_look:
         yield None
         return
     with ExitStack() as held:
-        lease = _taken(job, store, held, now)
-        if lease is None:
-            lease = _awaited(job, store, held, report, stop, now)
-        yield lease
-
-
-def _taken(job: Job, store: StateStore, held: ExitStack, now: Callable[[], datetime]) -> Lease | None:
-    """Take the lease; return None if another host has it and `job.standby` is set."""
-    try:
-        return held.enter_context(store.lease(now()))
-    except DStreamError as error:
-        if not (job.standby and error.code == "state.locked"):
-            raise
-        return None
+        if job.standby:
+            yield _awaited(store, held, report, stop, now)
+        else:
+            yield held.enter_context(store.lease(now()))
 
 
 def _awaited(
-    job: Job,
-    store: StateStore,
-    held: ExitStack,
-    report: RunReport,
-    stop: StopRequest,
-    now: Callable[[], datetime],
+    store: StateStore, held: ExitStack, report: RunReport, stop: StopRequest, now: Callable[[], datetime]
 ) -> Lease:
-    """Ask for the lease once per second. A backend that is away is waited for as well."""
+    """Ask for the lease once per second; less and less often while the backend is away."""
     stopped = threading.Event()
     stop.attach(stopped.set)
-    since = now()
+    since, waits_for, pause_s = now(), "", _POLL_S
     try:
-        holder = _holder(store)
-        report.enter("standby", f"held by {holder}" if holder else "held by another host")
-        report.log("info", "lease.waiting", holder=str(holder or ""), place=store.place)
-        while not (stop.is_requested or stopped.wait(_POLL_S)):
+        while True:
             try:
-                lease = _taken(job, store, held, now)
-            except DStreamError as error:
-                if error.code != "state.unavailable":
-                    raise
-                continue
-            if lease is not None:
-                report.enter("starting")
-                report.log("info", "lease.taken", after_s=round((now() - since).total_seconds(), 1))
+                lease = held.enter_context(store.lease(now()))
+            except LockedError:
+                if waits_for != "holder":
+                    waits_for, pause_s = "holder", _POLL_S
+                    _report_holder(store, report)
+            except UnreachableError as error:
+                if waits_for != "backend":
+                    waits_for, pause_s = "backend", _POLL_S
+                    # Not `standby`, which counts as ready: it could not take over.
+                    report.enter("starting", f"{error.code}: {error.message}")
+                    report.log("warning", error.code, reason=error.message)
+                else:
+                    pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            else:
+                if waits_for:
+                    report.enter("starting")
+                    report.log("info", "lease.taken", after_s=round((now() - since).total_seconds(), 1))
                 return lease
-        raise Interrupted
+            if stop.is_requested or stopped.wait(pause_s):
+                raise Interrupted
     finally:
         stop.detach(stopped.set)
+
+
+def _report_holder(store: StateStore, report: RunReport) -> None:
+    holder = _holder(store)
+    report.enter("standby", f"held by {holder}" if holder else "held by another host")
+    report.log("info", "lease.waiting", holder=str(holder or ""), place=store.place)
 
 
 def _holder(store: StateStore) -> TaskLockHolder | None:

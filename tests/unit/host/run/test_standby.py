@@ -9,12 +9,16 @@ from unittest.mock import Mock
 
 import pytest
 
-from dstream.errors import LockedError, UnreachableError
+from dstream.errors import ConfigError, DStreamError, LockedError, UnreachableError
 from dstream.host import StopRequest
 from dstream.host.run import standby
+from dstream.host.run.report import RunReport
+from dstream.redact import Redactor
+from tests.conformance.runs import Recorded
 
 LOCKED = LockedError("state.locked", "held by another host")
 AWAY = UnreachableError("state.unavailable", "the backend is away")
+GONE = ConfigError("state.no_backend", "there is no container")
 
 
 class Store:
@@ -33,9 +37,63 @@ class Store:
         raise AWAY
 
 
-def test_a_backend_that_is_away_meanwhile_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standby, "_POLL_S", 0.0)
-    job, report = Mock(is_look=False, standby=True), Mock()
-    store: Any = Store(LOCKED, AWAY, LOCKED, "the lease")
-    with standby.leased(job, store, report, StopRequest(), lambda: datetime.now(UTC)) as lease:
-        assert lease == "the lease"
+class Waiting:
+    """A wait for the lease that takes no time. Collects its pauses, and what it reports."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pauses_s: list[float] = []
+        self.events = Recorded()
+        monkeypatch.setattr(standby, "threading", Mock(Event=lambda: Mock(wait=self._wait)))
+
+    def _wait(self, pause_s: float) -> bool:
+        self.pauses_s.append(pause_s)
+        return False
+
+    def lease(self, *answers: Any, is_standby: bool = True) -> object:
+        job: Any = Mock(is_look=False, standby=is_standby)
+        store: Any = Store(*answers)
+        report = RunReport("orders", self.events, Redactor())
+        with standby.leased(job, store, report, StopRequest(), lambda: datetime.now(UTC)) as lease:
+            return lease
+
+    def phases(self) -> list[tuple[str, bool]]:
+        told = [(each.condition.phase, each.condition.is_ready) for each in self.events.told]
+        return [each for before, each in zip([None, *told], told, strict=False) if each != before]
+
+
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> Waiting:
+    return Waiting(monkeypatch)
+
+
+def test_a_backend_that_is_away_meanwhile_is_waited_for(waiting: Waiting) -> None:
+    assert waiting.lease(LOCKED, AWAY, LOCKED, "the lease") == "the lease"
+    assert [event for _, event, _ in waiting.events.events] == [
+        "lease.waiting",
+        "state.unavailable",
+        "lease.waiting",
+        "lease.taken",
+    ]
+
+
+def test_a_standby_waits_for_a_backend_that_is_away_when_it_starts(waiting: Waiting) -> None:
+    """It is not ready, so a rollout does not go on; it reports the outage once and asks less and less often."""
+    assert waiting.lease(*[AWAY] * 6, LOCKED, LOCKED, "the lease") == "the lease"
+    assert waiting.pauses_s == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 1.0, 1.0]
+    assert waiting.phases() == [("starting", False), ("standby", True), ("starting", False)]
+    assert waiting.events.named("state.unavailable") == [{"task": "orders", "reason": "the backend is away"}]
+    assert "state.unavailable: the backend is away" in waiting.events.told[0].condition.text()
+
+
+def test_a_standby_that_takes_the_lease_at_once_does_not_report_a_wait(waiting: Waiting) -> None:
+    assert waiting.lease("the lease") == "the lease"
+    assert waiting.events.events == []
+
+
+@pytest.mark.parametrize(("is_standby", "error"), [(False, LOCKED), (False, AWAY), (True, GONE)])
+def test_a_run_does_not_wait_and_a_standby_only_for_what_may_pass(
+    waiting: Waiting, error: DStreamError, *, is_standby: bool
+) -> None:
+    with pytest.raises(type(error)) as caught:
+        waiting.lease(error, "the lease", is_standby=is_standby)
+    assert caught.value is error
