@@ -57,7 +57,7 @@ def test_an_input_that_fails_is_restarted_from_the_stored_state(fault: str, tmp_
     assert events.named("run.finished")[0]["restarts"] == 1
 
 
-@pytest.mark.parametrize("fault", ["killed", "exit", "error", "closes_stdin"])
+@pytest.mark.parametrize("fault", ["killed", "killed_midway", "exit", "error", "closes_stdin"])
 def test_a_restarted_output_gets_unacknowledged_rows_again(fault: str, tmp_path: Path) -> None:
     events = Recorded()
     size = 50_000 if fault == "closes_stdin" else 10

@@ -68,7 +68,9 @@ def fail(seq, n):
     if fault == "exit":
         write_stderr("last words")
         sys.exit(9)
-    if fault == "killed":
+    if fault == "killed_midway":  # in the middle of a line
+        raw(b'{"dstream":"log","level":"info","event":"x')
+    if fault.startswith("killed"):
         os.kill(os.getpid(), signal.SIGKILL)
     if fault == "miscounts":
         say({"dstream": "ack", "seq": seq, "n": n - 1})
