@@ -36,7 +36,7 @@ class OutputRun:
         self._transforms = transforms
         self._splitter = LineSplitter()
         self._settlement = Settlement()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition(threading.Lock())
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._pending_since = 0.0
@@ -155,6 +155,7 @@ class OutputRun:
     def _durable(self, span: Span, batch: Batch) -> None:
         with self._lock:
             self._send(self._settlement.durable(span, batch.rejected))
+            self._lock.notify_all()
 
     def _send(self, ack: Ack | None) -> None:
         """Called with the lock held, so that acks are sent in order."""
@@ -172,3 +173,5 @@ class OutputRun:
         while self._under_way:
             wait([self._under_way[0]])
             self._raise_failures()
+        with self._lock:  # a future is done before its callback sends the ack
+            self._lock.wait_for(lambda: not self._settlement.is_in_flight)

@@ -63,6 +63,6 @@ class Settlement:
         return ack
 
     @property
-    def settled(self) -> bool:
-        """Whether nothing is in flight and every checkpoint is acknowledged."""
-        return not self._open and not self._marks
+    def is_in_flight(self) -> bool:
+        """Whether a batch is not known to be durable."""
+        return bool(self._open)

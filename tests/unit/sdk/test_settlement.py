@@ -63,4 +63,4 @@ def test_acks_never_run_ahead_and_add_up_to_all_lines(checkpoints: list[int], ba
     assert [ack.seq for ack in given_acks] == sorted({ack.seq for ack in given_acks})
     assert given_acks[-1].seq == len(checkpoints)
     assert sum(ack.n for ack in given_acks) == total  # type: ignore[misc]
-    assert settlement.settled
+    assert not settlement.is_in_flight
