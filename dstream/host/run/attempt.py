@@ -130,7 +130,7 @@ class Attempt:
             return True
         except Interrupted:
             pair.shut_down(signal.SIGKILL if self._streaming else signal.SIGTERM)
-            self._checkpoints.finish()
+            self._checkpoints.finish(self._is_urgent)
             return self._streaming is None or self._checkpoints.is_complete
         except MustRestart as late:
             self._report.log("warning", "provider.late_hello", role=late.role, provider=pair.side(late.role).name)
@@ -145,7 +145,7 @@ class Attempt:
             raise
         finally:
             pair.shut_down(signal.SIGTERM)
-            self._checkpoints.finish()
+            self._checkpoints.finish(self._is_urgent)
             for side in pair.sides:
                 if side.handshake.has_spoken:
                     side.remember_protocol()

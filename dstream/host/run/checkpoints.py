@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dstream.errors import UnreachableError
+from dstream.host.provider.link import TICK_S
 from dstream.host.run.ledger import Ledger, Settled
 from dstream.host.run.tracing import RowTraces
 from dstream.protocol.messages import Ack, Checkpoint, End
@@ -145,15 +146,16 @@ class Checkpoints(threading.Thread):
             with self._changed:
                 self._traces.end_settled()
 
-    def finish(self) -> None:
-        """Store what is settled, end the thread and wait for it."""
+    def finish(self, is_urgent: Callable[[], bool] = lambda: False) -> None:
+        """Store what is settled, end the thread and wait for it, until `is_urgent`: a backend that does not answer
+        delays the end of a write."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
             if self._traces is not None:
                 self._traces.close()
-        if self.is_alive():
-            self.join()
+        while self.is_alive() and not is_urgent():
+            self.join(TICK_S)
 
     def run(self) -> None:
         while (settled := self._next()) is not None:

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 
 from dstream.errors import LockedError, UnreachableError
+from dstream.host.provider.link import TICK_S
 from dstream.host.run.broken import Interrupted
 from dstream.host.run.job import Job, StopRequest
 from dstream.host.run.report import RunReport
@@ -24,16 +25,20 @@ def leased(
     """Hold the lease during the block; None for a look, which needs none.
 
     Raises LockedError `state.locked` if another host holds it, and UnreachableError if the backend is away. With
-    `job.standby`, waits for both instead, and raises Interrupted if a stop is requested first.
+    `job.standby`, waits for both instead, and raises Interrupted if a stop is requested first. At the end it releases
+    the lease, but an urgent stop does not wait for a backend that does not answer.
     """
     if job.is_look:
         yield None
         return
-    with ExitStack() as held:
-        if job.standby:
-            yield _awaited(store, held, report, stop, now)
-        else:
-            yield held.enter_context(store.lease(now()))
+    held = ExitStack()
+    try:
+        yield _awaited(store, held, report, stop, now) if job.standby else held.enter_context(store.lease(now()))
+    finally:
+        releasing = threading.Thread(target=held.close, name="lease-release", daemon=True)
+        releasing.start()
+        while releasing.is_alive() and not stop.is_urgent:
+            releasing.join(TICK_S)
 
 
 def _awaited(

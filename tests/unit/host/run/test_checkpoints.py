@@ -96,6 +96,13 @@ def test_finish_stores_what_is_settled_and_nothing_else(disk: Disk) -> None:
     assert disk.happened == [("writing", 4), ("written", 4), ("acknowledged", 4)]
 
 
+def test_an_urgent_end_does_not_wait_for_a_write(disk: Disk) -> None:
+    disk.checkpoints.acknowledged(Ack(1, 10))
+    assert disk.writing.get(timeout=WAIT_S) == 1
+    disk.checkpoints.finish(lambda: True)
+    assert disk.checkpoints.is_alive()
+
+
 def test_complete_means_ended_and_stored(disk: Disk) -> None:
     disk.checkpoints.acknowledged(Ack(5, 50))
     disk.may_end.release()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import threading
+from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import Mock
@@ -43,7 +44,8 @@ class Waiting:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pauses_s: list[float] = []
         self.events = Recorded()
-        monkeypatch.setattr(standby, "threading", Mock(Event=lambda: Mock(wait=self._wait)))
+        event = Mock(wait=self._wait)
+        monkeypatch.setattr(standby, "threading", Mock(Event=lambda: event, Thread=threading.Thread))
 
     def _wait(self, pause_s: float) -> bool:
         self.pauses_s.append(pause_s)
@@ -97,3 +99,34 @@ def test_a_run_does_not_wait_and_a_standby_only_for_what_may_pass(
     with pytest.raises(type(error)) as caught:
         waiting.lease(error, "the lease", is_standby=is_standby)
     assert caught.value is error
+
+
+def test_a_second_stop_does_not_wait_for_a_backend_that_does_not_answer() -> None:
+    stop, answered, released = StopRequest(), threading.Event(), threading.Event()
+
+    def release() -> None:
+        stop.request()
+        assert answered.wait(60)
+        released.set()
+
+    lease = ExitStack()
+    lease.callback(release)
+    job: Any = Mock(is_look=False, standby=False)
+    store: Any = Mock(lease=lambda _: lease)
+    with standby.leased(job, store, Mock(), stop, lambda: datetime.now(UTC)):
+        stop.request()
+    assert not released.is_set()
+    answered.set()
+    assert released.wait(60)
+
+
+def test_the_lease_is_released_before_the_run_ends() -> None:
+    stop = StopRequest()
+    released: list[bool] = []
+    lease = ExitStack()
+    lease.callback(released.append, True)
+    job: Any = Mock(is_look=False, standby=False)
+    store: Any = Mock(lease=lambda _: lease)
+    with pytest.raises(KeyError), standby.leased(job, store, Mock(), stop, lambda: datetime.now(UTC)):
+        raise KeyError
+    assert released == [True]
