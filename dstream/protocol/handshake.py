@@ -6,6 +6,7 @@ The reader of a provider's stdout passes each line to `Handshake.heard` until `i
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 
 from dstream.protocol import CONTROL_PREFIX, PROTOCOL_VERSION
@@ -108,6 +109,8 @@ class Handshake:
     def heard(self, line: bytes) -> Step | None:
         """Interpret a line; None for a control kind of a later version. Raises BadLine for an unexpected line."""
         if self.hello is None:
+            # .NET's StreamWriter with Encoding.UTF8 writes a byte order mark first: what follows may be a row.
+            line = line.removeprefix(codecs.BOM_UTF8)
             return self._legacy(line) if self._counts_as_legacy else self._before_hello(line)
         if line.startswith(CONTROL_PREFIX):
             return self._control(line)

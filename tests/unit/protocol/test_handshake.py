@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 import pytest
 
 from dstream.protocol.handshake import (
@@ -160,3 +162,13 @@ def test_only_this_protocol_version_is_supported() -> None:
 def test_an_unreadable_control_line_is_a_bad_line(line: bytes) -> None:
     with pytest.raises(BadLine):
         decode_control(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "step"),
+    [(HELLO, Greeted), (b'{"data":{"n":0},"metadata":{}}', Payload), (b'{"status":"ready"}', Ready)],
+)
+def test_a_byte_order_mark_hides_no_message_and_no_row(line: bytes, step: type[object]) -> None:
+    heard = Handshake().heard(codecs.BOM_UTF8 + line)
+    assert isinstance(heard, step)
+    assert not isinstance(heard, Payload) or heard.line == line
