@@ -45,6 +45,19 @@ def decode_holder(note: bytes | str) -> TaskLockHolder | None:
         return None
 
 
+def has_ended(holder: TaskLockHolder) -> bool:
+    """Return whether the holder was a process of this machine and is gone. Its number may belong to another one now."""
+    if holder.host != socket.gethostname():
+        return False
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # another user's, or no number of a process
+        return False
+    return False
+
+
 def locked(task: str, holder: TaskLockHolder | None, until: str) -> LockedError:
     """Return the error for a task that another process holds. `until`: when it is released, for the hint."""
     who = f"by {holder}" if holder else "by another run"

@@ -15,7 +15,7 @@ import msgspec
 
 from dstream.errors import LockedError, SystemFault
 from dstream.private_files import make_private_folder, open_private
-from dstream.state._holder import TaskLockHolder, decode_holder, locked, this_process
+from dstream.state._holder import TaskLockHolder, decode_holder, has_ended, locked, this_process
 
 _TOO_MANY = "Raise the limit of open files of this user (ulimit -Hn), or run fewer tasks at a time."
 _HINTS = {errno.EMFILE: _TOO_MANY, errno.ENFILE: _TOO_MANY}
@@ -71,15 +71,20 @@ class TaskLock:
 
     @staticmethod
     def holder(path: Path) -> TaskLockHolder | None:
-        """Return the recorded holder; None if the lock is free."""
-        try:
-            return decode_holder(path.read_bytes())
-        except OSError:
-            return None
+        """Return the recorded holder; None if the lock is free, or its holder was killed on this machine."""
+        found = _noted(path)
+        return None if found is None or has_ended(found) else found
 
     def _locked(self) -> LockedError:
-        return locked(self._task, self.holder(self._path), "the lock is released when its process exits")
+        return locked(self._task, _noted(self._path), "the lock is released when its process exits")
 
     def _note(self, content: bytes) -> None:
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, content, 0)
+
+
+def _noted(path: Path) -> TaskLockHolder | None:
+    try:
+        return decode_holder(path.read_bytes())
+    except OSError:
+        return None

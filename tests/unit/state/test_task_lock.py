@@ -69,5 +69,7 @@ def test_the_kernel_releases_the_lock_of_a_killed_process(tmp_path: Path) -> Non
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.communicate()
+    assert path.read_bytes(), "it could not remove its note"
+    assert TaskLock.holder(path) is None
     with TaskLock(path, "orders", SINCE):
         pass
