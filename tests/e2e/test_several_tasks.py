@@ -92,6 +92,15 @@ def test_fail_fast_drains_the_other_tasks(tasks: Callable[..., DStream]) -> None
     assert runs["good"]["drained"] is True
 
 
+def test_the_document_of_a_single_run_says_why_it_failed(tasks: Callable[..., DStream]) -> None:
+    done = tasks(bad=(3, FAILS))("run", "bad", "--json")
+    document = json.loads(done.stdout)
+    assert (document["phase"], document["exit_code"], done.returncode) == ("failed", 1, 1)
+    assert document["error"].keys() == {"code", "kind", "message", "hint", "place"}
+    assert document["error"]["code"] == "fails.so"
+    assert document["error"]["place"].startswith("dstream.hcl:")
+
+
 def test_ctrl_c_drains_all_tasks(tasks: Callable[..., DStream]) -> None:
     with tasks(a=(0, CONSOLE), b=(0, CONSOLE)).running("run", "--all", "--log-format", "json") as run:
         wait_until(lambda: len(events(run.stderr, "run.started")) == 2, "both to run")

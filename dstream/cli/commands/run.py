@@ -25,6 +25,7 @@ from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import infrastructure_of, load_project, output_spec_of, spec_of, task_of
 from dstream.cli.stopping import stopped_by_signals
+from dstream.cli.view.answer import error_document
 from dstream.cli.view.progress import RunLog, TaskLog
 from dstream.config import Project, Role, Task
 from dstream.config.blocks.complaints import Complaints
@@ -253,10 +254,10 @@ def _job(project: Project, task: Task, wanted: _Wanted, look: ProviderSpec | Non
 
 
 def _show_json(ends: Sequence[Ended], *, several: bool) -> None:
-    """Print one successful run as the document itself, and several runs as a list."""
+    """Print one run as the document itself, and several runs as a list."""
     if several:
         click.echo(json.dumps({"schema_version": 1, "runs": [_document(ended) for ended in ends]}))
-    elif isinstance(ends[0].outcome, RunSummary):
+    else:
         click.echo(json.dumps({"schema_version": 1, **_document(ends[0])}))
 
 
@@ -275,7 +276,7 @@ def _document(ended: Ended) -> dict[str, Any]:
         return {
             **document,
             "phase": "failed",
-            "error": {"code": outcome.code, "kind": outcome.kind, "message": outcome.message},
+            "error": error_document(outcome),
         }
     assert isinstance(outcome, RunSummary)
     return {

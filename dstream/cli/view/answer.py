@@ -106,11 +106,12 @@ class Answer:
             ],
             "where": self.where,
             "message": self.message,
-            "error": _error_document(self.error) if self.error else None,
+            "error": error_document(self.error) if self.error else None,
         }
 
 
-def _error_document(error: DStreamError) -> dict[str, Any]:
+def error_document(error: DStreamError) -> dict[str, Any]:
+    """Return the error as it appears in documents for scripts."""
     return {
         "code": error.code,
         **({"aliases": list(error.aliases)} if error.aliases else {}),
