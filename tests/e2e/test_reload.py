@@ -30,6 +30,9 @@ class Project:
     def write(self, **intervals: str) -> None:
         self._file.write_text("".join(TASK % each for each in intervals.items()))
 
+    def edit(self, old: str, new: str) -> None:
+        self._file.write_text(self._file.read_text().replace(old, new, 1))
+
     def hang_up(self) -> None:
         self.run.process.send_signal(signal.SIGHUP)
 
@@ -85,6 +88,10 @@ def test_a_bad_configuration_is_reported_and_changes_nothing(project: Project) -
     project.wait("config.refused")
     assert "soon" in project.run.stderr
     assert "dstream.hcl:" in project.run.stderr
+    project.write(a="20ms", b="20ms")
+    project.edit('provider = "console"', f'provider_path = "{"x" * 300}"')  # the system refuses such a path
+    project.hang_up()
+    project.wait("config.refused", code="system.failed")
     rows = len(project.rows("a"))
     wait_until(lambda: len(project.rows("a")) > rows, "rows still flow")
     assert project.starts() == {"a": 1, "b": 1}

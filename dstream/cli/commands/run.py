@@ -31,7 +31,7 @@ from dstream.config import Project, Role, Task
 from dstream.config.blocks.complaints import Complaints
 from dstream.config.model import ROLES
 from dstream.config.units import seconds
-from dstream.errors import DStreamError
+from dstream.errors import DStreamError, of_os_error
 from dstream.garbage_collection import collect_as_usual
 from dstream.host import Job, ProviderSpec, RestartPolicy, RunSummary, timestamp
 from dstream.telemetry.exporting import exporting
@@ -164,10 +164,11 @@ def run(
             project, chosen = read()
             jobs = [_job(project, task, flags, None) for task in chosen]
             _refuse_bad_configs(project, chosen)
-        except DStreamError as error:
-            options.repeat_in(error)
-            log.log("error", "config.refused", code=error.code, note="the tasks run on with the last configuration")
-            log.show(error)
+        except (DStreamError, OSError) as error:
+            refused = error if isinstance(error, DStreamError) else of_os_error(error)
+            options.repeat_in(refused)
+            log.log("error", "config.refused", code=refused.code, note="the tasks run on with the last configuration")
+            log.show(refused)
             return None
         watched.keep([job.task for job in jobs])
         log.log("info", "config.reloaded", tasks=[job.task for job in jobs])

@@ -70,25 +70,32 @@ class TaskRuns:
 
     def ends(self) -> Iterator[Ended]:
         """Start all runs and yield each end as it occurs. A run that a new one follows yields its end only if it
-        failed."""
+        failed. If an error ends the iteration, the runs are drained first: no thread goes on without its command."""
         _allow_many_files()
-        for run in list(self._runs.values()):
-            self._start(run)
-        while self._runs:
-            ended = self._events.get()
-            if ended is None:
-                self._reload()
-                continue
-            run = self._runs.pop(ended.job.task)
-            if run.ident is not None:
-                run.join()
-            if self._fail_fast and ended.exit_code:
-                self._request(only_running=True)
-            successor = self._next.pop(ended.job.task, None)
-            if successor is None or isinstance(ended.outcome, DStreamError):
-                yield ended
-            if successor is not None and not self._is_stopping:
-                self._begin(successor)
+        try:
+            for run in list(self._runs.values()):
+                self._start(run)
+            while self._runs:
+                ended = self._events.get()
+                if ended is None:
+                    self._reload()
+                    continue
+                self._joined(self._runs.pop(ended.job.task))
+                if self._fail_fast and ended.exit_code:
+                    self._request(only_running=True)
+                successor = self._next.pop(ended.job.task, None)
+                if successor is None or isinstance(ended.outcome, DStreamError):
+                    yield ended
+                if successor is not None and not self._is_stopping:
+                    self._begin(successor)
+        finally:
+            self._request(only_running=True)
+            for run in self._runs.values():
+                self._joined(run)
+
+    def _joined(self, run: _TaskRun) -> None:
+        if run.ident is not None:
+            run.join()
 
     def over(self, ended: Ended) -> None:
         self._events.put(ended)

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from dstream.cli.commands import task_runs
 from dstream.cli.commands.task_runs import Ended, TaskRuns
 from dstream.cli.view.progress import RunLog
 from dstream.errors import DStreamError, LockedError, UnreachableError
-from dstream.host import Job, Progress, ProviderSpec, RunSummary
+from dstream.host import Job, Progress, ProviderSpec, RunSummary, StopRequest
 from dstream.state import StateLocation
+from tests.running import wait_until
 
 SECRET = "hunter2-and-more"
 SPEC = ProviderSpec(argv=["true"], config={"password": SECRET}, label="x", secrets=frozenset({SECRET}))
@@ -81,3 +83,27 @@ def test_a_task_without_a_thread_fails_and_the_others_run(tmp_path: Path, monkey
     }
     codes = {task: outcome.code for task, outcome in ends.items() if isinstance(outcome, DStreamError)}
     assert codes == {"orders": "provider.no_resources", "other": "provider.died"}
+
+
+def test_an_error_in_a_reload_drains_the_runs_before_it_ends_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise their threads would go on, out of reach of the signals that stop them."""
+    ended: list[str] = []
+
+    def run_task(job: Job, *, stop: StopRequest, **_: Any) -> RunSummary:
+        wait_until(lambda: stop.is_requested, "the stop")
+        ended.append(job.task)
+        return summary(drained=True)
+
+    def load() -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(task_runs, "run_task", run_task)
+    log = RunLog(io.StringIO(), level="info", log_format="text")
+    jobs = [replace(JOB, state=StateLocation("dev", tmp_path)), replace(JOB, task="other")]
+    runs = TaskRuns(jobs, lambda job: log.of(job.task), fail_fast=False, load=load)
+    runs.reload()
+    with pytest.raises(KeyError):
+        list(runs.ends())
+    assert sorted(ended) == ["orders", "other"]
