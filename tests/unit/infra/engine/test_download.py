@@ -17,6 +17,7 @@ import pytest
 from dstream.infra.engine.checksums import ENGINE_DIGESTS
 from dstream.infra.engine.cli import ENGINE_VERSION
 from dstream.infra.engine.download import DownloadError, download_engine
+from tests.running import wait_until
 
 ROOT = Path(__file__).parents[4]
 PROGRAM = b"#!/bin/sh\necho v3\n"
@@ -108,3 +109,29 @@ def test_the_script_installs_only_a_listed_archive(tmp_path: Path, release: Rele
     assert (done.returncode == 0) is is_listed, done.stderr
     assert [each.name for each in (tmp_path / ".dstream").rglob("pulumi") if each.is_file()] == ["pulumi"] * is_listed
     assert not list((tmp_path / ".dstream").rglob(".download*"))
+
+
+@pytest.mark.skipif(shutil.which("flock") is None, reason="without flock(1), as on macOS, each builds it")
+def test_two_installations_at_the_same_time_build_the_engine_once(tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "go").write_text(
+        '#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho built >>"$HOME/builds"\n'
+        'until [ -e "$HOME/proceed" ]; do sleep 0.02; done\necho >"$2"\nchmod +x "$2"\n'
+    )
+    (tools / "go").chmod(0o755)
+    environment = {"PATH": f"{tools}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    script = ROOT / "tools" / "install-pulumi"
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen([script], env=environment, stderr=subprocess.PIPE, text=True)
+
+    with start() as first:
+        wait_until((tmp_path / "builds").exists, "the build")
+        with start() as second:
+            assert second.stderr is not None
+            said = second.stderr.readline()
+            (tmp_path / "proceed").touch()
+    assert said.startswith("Waiting for another installation of the Pulumi CLI")
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert (tmp_path / "builds").read_text() == "built\n"
