@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from dstream.errors import DStreamError
+from dstream.errors import ConfigError, DStreamError
 from dstream.host import Job, RestartPolicy
 from tests.conformance.runs import Background, Recorded, job, provider, run, sink_numbers, stored_state
 
@@ -55,6 +55,21 @@ def test_an_input_that_fails_is_restarted_from_the_stored_state(fault: str, tmp_
     assert [event["attempt"] for event in events.named("run.restarting")] == [1]
     assert (len(events.named("run.started")), len(events.named("run.restarted"))) == (1, 1)
     assert events.named("run.finished")[0]["restarts"] == 1
+
+
+def test_a_run_whose_checkpoint_is_deleted_does_not_start_from_scratch(tmp_path: Path) -> None:
+    """With `start_from = "latest"`, an input would skip the changes since the checkpoint."""
+
+    class Deleting(Recorded):
+        def log(self, level: str, event: str, /, **fields: Any) -> None:
+            super().log(level, event, **fields)
+            if event == "run.restarting":
+                (tmp_path / "state" / "dev" / "orders.json").unlink()
+
+    with pytest.raises(ConfigError, match="was deleted while it ran") as caught:
+        run(restarting(tmp_path, input=failing_input(tmp_path, "killed", after=7, after_acks=1)), Deleting())
+    assert caught.value.code == "state.none"
+    assert len(sink_numbers(tmp_path)) == len(set(sink_numbers(tmp_path))), "nothing was read again"
 
 
 @pytest.mark.parametrize("fault", ["killed", "killed_midway", "exit", "error", "closes_stdin"])

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence, Set
 from datetime import UTC, datetime
 
-from dstream.errors import DStreamError, RefusedError, UnreachableError
+from dstream.errors import ConfigError, DStreamError, RefusedError, UnreachableError
 from dstream.host.provider import failures
 from dstream.host.provider.described import learn_settings
 from dstream.host.provider.link import MustRestart
@@ -119,6 +119,14 @@ class Attempt:
     def _go(self, patient_with: Set[Role], started: str) -> bool:
         starts_elsewhere = self._job.is_look and self._job.from_ is not None
         self._stored = None if starts_elsewhere else self._context.store.load()
+        if self._stored is None and self._before.checkpoints_stored:
+            raise ConfigError(
+                "state.none",
+                f'the checkpoint of task "{self._job.task}" was deleted while it ran: {self._context.store.place}',
+                place=self._job.input.place,
+                hint=f"Restore it, e.g. with `dstream state rollback {self._job.task}`; otherwise the next run starts "
+                "from scratch.",
+            )
         self._start_s = self._context.clock()
         pair = Pair(self._job, self._report, self._mailbox, self._context.clock, self._is_urgent)
         self._pair = pair
