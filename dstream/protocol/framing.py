@@ -6,7 +6,7 @@ while the provider starts) or all complete lines (`take`, while it streams). An 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dstream.protocol import CONTROL_PREFIX, DEFAULT_MAX_LINE, MAX_CHECKPOINT_LINE, MAX_CONTROL_LINE
@@ -51,33 +51,37 @@ class LineTooLong(ValueError):
 
 
 class LineBuffer:
-    """Splits chunks into lines, for streams that carry messages rather than rows. `what` names a line in an error."""
+    """Splits chunks into lines, for streams that carry messages rather than rows. `what` names a line in an error.
+    `cuts`: whether to yield a line over the limit in pieces."""
 
-    def __init__(self, what: str, limit: int) -> None:
+    def __init__(self, what: str, limit: int, cuts: Callable[[], bool] = lambda: False) -> None:
         self._what = what
         self._limit = limit
+        self._cuts = cuts
         self._parts: list[bytes] = []
         self._size = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Yield the lines that `chunk` completes, without newlines. Raises LineTooLong after the lines before it."""
-        first, *more = chunk.split(b"\n")
-        self._add(first)
-        for start in more:
-            yield self.rest
-            self._parts, self._size = [], 0
-            self._add(start)
+        for number, part in enumerate(chunk.split(b"\n")):
+            if number:
+                yield self._take()
+            self._parts.append(part)
+            self._size += len(part)
+            if self._size > self._limit:
+                if not self._cuts():
+                    raise LineTooLong(self._what, self._size, self._limit)
+                yield self._take()
 
     @property
     def rest(self) -> bytes:
         """The unterminated line so far."""
         return b"".join(self._parts)
 
-    def _add(self, part: bytes) -> None:
-        self._parts.append(part)
-        self._size += len(part)
-        if self._size > self._limit:
-            raise LineTooLong(self._what, self._size, self._limit)
+    def _take(self) -> bytes:
+        line = self.rest
+        self._parts, self._size = [], 0
+        return line
 
 
 class StreamScanner:

@@ -55,7 +55,8 @@ class AckReader(ProviderReader):
         self._prose(line)
 
     def _lines(self) -> Iterator[bytes]:
-        lines = LineBuffer("control", MAX_CONTROL_LINE)
+        # The limit is that of control lines; a legacy output writes only text.
+        lines = LineBuffer("control", MAX_CONTROL_LINE, lambda: self.handshake.is_legacy)
         while True:
             self.liveness.waits(self._clock())
             chunk = os.read(self._process.stdout.fileno(), CHUNK_BYTES)

@@ -70,7 +70,7 @@ if kind in ("sink", "sink_fails", "quiet_sink"):
     for line in lines:
         sink.write(line)
     sink.close()
-    raw(b"bye\n")
+    raw(b"x" * 200_000 + b"\nbye\n")
     write_stderr("closed")
     sys.exit(5 if kind == "sink_fails" else 0)
 if kind == "quiet":

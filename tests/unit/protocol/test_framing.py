@@ -190,6 +190,12 @@ def test_the_line_buffer_returns_the_same_lines_for_any_chunk_size(size: int) ->
     assert splitter.rest == b"rest"
 
 
+def test_the_line_buffer_cuts_a_long_line_if_it_may() -> None:
+    buffer = LineBuffer("control", 4, lambda: True)
+    lines = [line for chunk in (b"one\nto", b"o lo", b"ng\ntwo\n") for line in buffer.feed(chunk)]
+    assert lines == [b"one", b"too lo", b"ng", b"two"]
+
+
 def test_the_line_buffer_yields_the_lines_before_an_oversized_one() -> None:
     lines = LineBuffer("control", 4).feed(b"one\ntoo long\n")
     assert next(lines) == b"one"
