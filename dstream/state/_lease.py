@@ -15,7 +15,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
-from dstream.errors import DStreamError, LockedError
+from dstream.errors import ConfigError, DStreamError, LockedError
 from dstream.state._holder import TaskLockHolder, this_process
 
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -108,12 +108,16 @@ class RenewedLease:
                 continue
             try:
                 is_renewed = self._requests.renew(self.fence)
+            except ConfigError as error:  # what the lease is kept in is gone; raised by `check`
+                self._fault = error
+                return
             except DStreamError:  # the backend is away: rows stop when the time is up, and go on when it is back
                 continue
-            except Exception as error:  # noqa: BLE001  # a bug must end the run, not leave it waiting; raised by `check`
+            except Exception as error:  # noqa: BLE001  # a bug must end the run, not leave it waiting
                 self._fault = error
                 return
             if not is_renewed:
+                self._proven_until_s = 0.0  # rows stop now, also while the next request is under way
                 with contextlib.suppress(DStreamError):
                     self._taken_by = self._requests.holder()
                 self._is_lost = True

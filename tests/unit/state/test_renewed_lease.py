@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime
 
-from dstream.errors import LockedError, UnreachableError
+from dstream.errors import ConfigError, DStreamError, UnreachableError
 from dstream.state import TaskLockHolder
 from dstream.state._lease import RenewedLease
 from tests.running import wait_until
@@ -20,6 +20,7 @@ class Server:
     def __init__(self) -> None:
         self.is_away = False
         self.is_taken = False
+        self.is_gone = False
         self.renewals = 0
         self.asked = threading.Event()
         self.released: list[str] = []
@@ -31,6 +32,8 @@ class Server:
         self.asked.set()
         if self.is_away:
             raise UnreachableError("state.unavailable", "away")
+        if self.is_gone:
+            raise ConfigError("state.no_backend", "the tables are gone")
         self.renewals += 1
         return not self.is_taken
 
@@ -38,7 +41,11 @@ class Server:
         self.released.append(fence)
 
     def holder(self) -> TaskLockHolder:
+        self.asked_for_holder()
         return OTHER
+
+    def asked_for_holder(self) -> None:
+        pass
 
 
 class Clock:
@@ -46,6 +53,15 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now_s
+
+
+def fault(held: RenewedLease) -> DStreamError | None:
+    """What `check` raises."""
+    try:
+        held.check()
+    except DStreamError as error:
+        return error
+    return None
 
 
 def lease(server: Server, clock: Clock) -> RenewedLease:
@@ -92,20 +108,23 @@ def test_once_taken_it_is_lost_for_good_and_names_the_new_holder() -> None:
     server, clock = Server(), Clock()
     with lease(server, clock) as held:
         server.is_taken = True
-        clock.now_s += 60.0
+        proven: list[bool] = []
+        server.asked_for_holder = lambda: proven.append(held.is_held)  # type: ignore[method-assign]
+        clock.now_s += 20.0
         wait_until(lambda: server.renewals == 1, "the renewal")
-
-        def lost() -> LockedError | None:
-            try:
-                held.check()
-            except LockedError as error:
-                return error
-            return None
-
-        wait_until(lambda: lost() is not None, "the loss")
-        error = lost()
-        assert error is not None
+        error = wait_until(lambda: fault(held), "the loss")
         assert error.code == "state.lease_lost"
         assert "taken by dstream@node-2 (pid 7, dstream run)" in error.message
         assert not held.is_held
+        assert proven == [False], "no row flows while it asks who has taken it"
     assert server.released == []
+
+
+def test_if_what_it_is_kept_in_is_gone_the_run_ends_with_that_error() -> None:
+    """A container that was deleted or tables that were dropped do not come back, as a backend that is away does."""
+    server, clock = Server(), Clock()
+    with lease(server, clock) as held:
+        server.is_gone = True
+        clock.now_s += 10.0
+        error = wait_until(lambda: fault(held), "the fault")
+        assert (error.code, error.message) == ("state.no_backend", "the tables are gone")
