@@ -126,8 +126,8 @@ class Relay(ProviderReader):
 
     def _fill(self, scanner: StreamScanner) -> bool:
         space = scanner.space()
+        self._cover_while_quiet()  # may wait for the output, which is not the input's silence
         self.liveness.waits(self._clock())
-        self._cover_while_quiet()
         count = os.readv(self._process.stdout.fileno(), [space])
         self.liveness.heard()
         scanner.received(count)
