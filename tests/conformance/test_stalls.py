@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dstream.host import RestartPolicy
-from tests.conformance.runs import Background, Recorded, job, provider, run, sink_numbers
+from tests.conformance.runs import Background, Recorded, job, provider, run, sink_numbers, stored_state
+from tests.running import wait_until
 
 STEP_S = 30.0
 STALL_S = 600.0
@@ -60,3 +61,21 @@ def test_pipes_full_in_both_directions_do_not_deadlock(tmp_path: Path) -> None:
     summary = run(job(tmp_path, input=wide, output=chatty), events)
     assert (summary.drained, summary.rows) == (True, 20)
     assert sink_numbers(tmp_path) == list(range(20))
+
+
+def test_a_pause_of_the_host_is_not_taken_for_silence_of_its_providers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container or a VM that is paused for minutes: the providers were paused as well."""
+    monkeypatch.setenv("MORE", "heartbeat")
+    clock = Clock()
+    quiet = provider("input.py", 3, hold=True, fault="silent", after=99)
+    running = Background(job(tmp_path, input=quiet, restart=RestartPolicy()), clock)
+    running.events.wait_for("run.started")
+    wait_until(lambda: (stored_state(tmp_path) or {}).get("state") == {"next": 10}, "the last row")
+    told = len(running.events.told)
+    clock.now_s += STALL_S
+    running.events.wait_until(lambda: len(running.events.told) > told)  # after a look at both
+    running.stop.request()
+    summary = running.result()
+    assert (summary.drained, summary.rows, summary.progress.restarts) == (True, 10, 0)

@@ -17,6 +17,11 @@ class Liveness:
         """Bytes arrived, or the pipe reached EOF."""
         self._waiting_since = None
 
+    def resumed(self, now_s: float) -> None:
+        """This process did not run for a while; what the provider has sent meanwhile is still in the pipe."""
+        if self._waiting_since is not None:
+            self._waiting_since = now_s
+
     def silent_s(self, now_s: float) -> float:
         """Return how long the reader has been waiting; 0 while it processes data."""
         since = self._waiting_since

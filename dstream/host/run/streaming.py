@@ -19,6 +19,8 @@ from dstream.protocol.handshake import LateHello, Refused, Step
 from dstream.protocol.messages import Role, Stop, encode
 
 _TICK_S = 0.2
+_PAUSE_S = 10.0
+"""If the main thread has not run for this long, the process was paused: SIGSTOP, `docker pause`, a frozen VM."""
 BLOCKED_S = 5.0
 """An output that takes no rows for this long counts as throttled."""
 
@@ -59,11 +61,16 @@ class Streaming:
 
     def run(self) -> None:
         """Return when everything the input read is durable and stored, and both processes are gone."""
+        looked_s = self._clock()
         while not self._is_over():
             with contextlib.suppress(queue.Empty):
                 self._hear(self._mailbox.get(timeout=_TICK_S), self._clock())
             self._check_lease()
             now = self._clock()
+            if now - looked_s >= _PAUSE_S:
+                for side in self._pair.sides:
+                    side.reader.liveness.resumed(now)
+            looked_s = now
             self._obey_stop(now)
             if self._checkpoints.is_complete:
                 self._let_exit(now)

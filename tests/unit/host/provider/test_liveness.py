@@ -16,3 +16,12 @@ def test_silence_is_the_time_since_the_reader_started_waiting() -> None:
     liveness.waits(10.0)
     assert liveness.silent_s(70.5) == 60.5
     assert liveness.silent_s(9.0) == 0.0
+
+
+def test_after_a_pause_of_the_host_silence_counts_anew() -> None:
+    liveness = Liveness()
+    liveness.resumed(5.0)
+    assert liveness.silent_s(100.0) == 0.0
+    liveness.waits(10.0)
+    liveness.resumed(300.0)
+    assert liveness.silent_s(310.0) == 10.0
