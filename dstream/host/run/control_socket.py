@@ -76,11 +76,12 @@ class ControlSocket(threading.Thread):
             self._selector.register(each, selectors.EVENT_READ)
 
     def close(self) -> None:
-        """End the thread and remove the socket."""
+        """End the thread and remove the socket, unless a run that has taken the lease of this one has replaced it."""
         self._waker.close()
         self.join()
         with contextlib.suppress(OSError):  # the next run replaces it
-            self._path.unlink()
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
 
     def run(self) -> None:
         is_open = True
@@ -105,6 +106,7 @@ class ControlSocket(threading.Thread):
         with _within_the_limit(self._path) as address:
             self._listener.bind(address)
         self._path.chmod(0o600)
+        self._inode = self._path.stat().st_ino
         self._listener.listen()
 
     def _accept(self) -> None:

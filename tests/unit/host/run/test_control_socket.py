@@ -50,3 +50,15 @@ def test_it_accepts_clients_again_after_a_shortage_of_descriptors(path: Path, mo
 
     monkeypatch.setattr(socket.socket, "accept", accept_later)
     assert ask_host(path, "status") == STATUS
+
+
+def test_the_socket_of_the_run_that_took_over_stays(path: Path) -> None:
+    """A run on the same machine that has lost its lease ends later than the new one begins."""
+    old = ControlSocket(path, lambda *_: {"task": "lost"})
+    old.start()
+    new = ControlSocket(path, lambda *_: {"task": "orders"})
+    new.start()
+    old.close()
+    assert ask_host(path, "status") == STATUS
+    new.close()
+    assert not path.exists()
