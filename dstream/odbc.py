@@ -1,8 +1,10 @@
-"""Finds Microsoft's ODBC driver, loads pyodbc, and tells which connection strings are unprotected."""
+"""Finds Microsoft's ODBC driver, loads pyodbc, and tells which connection strings are unprotected, and which errors of
+SQL Server may pass."""
 
 from __future__ import annotations
 
 import platform
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,24 @@ _LOCAL = (".", "(local)", "(localdb)")
 """Other names of this machine ("DSN and Connection String Keywords and Attributes", Server)."""
 _OFF = ("no", "optional", "false", "0")
 _ON = ("yes", "true", "1")
+
+_CONFLICTS = (1203, 1205, 1221, 1222, 3948, 3950, 3952, 3953, 3957, 3960, 3961, 3966)
+"""Deadlock victim, lock timeout, snapshot isolation no longer allowed, snapshot conflicts, row versions removed."""
+_LINK_LOST = (596, 6005, 233, 64, 20, 121, 10053, 10054, 10060, 10061, 11001)
+"""The session or connection ended: killed, shut down, reset by the network."""
+_NOT_NOW = (
+    *(615, 921, 922, 924, 926, 927, 941, 952, 976, 978, 979, 982, 983, 988),
+    *(3947, 4221, 9001, 17142, 17147, 17148, 17197, 18401),
+)
+"""The server or the database is starting, failing over, restoring, or the replica's role does not allow the intent."""
+_RESOURCES = (617, 669, 701, 802, 1204, 8628, 8645, 8651, 10922)
+"""Out of memory, memory grants or locks; the server asks to rerun the statement."""
+_AZURE = (40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920, 10928, 10929, 10930, 10936)
+"""Azure SQL Database: reconfiguring, throttling, temporarily unavailable."""
+PASSING_ERRORS = frozenset([*_CONFLICTS, *_LINK_LOST, *_NOT_NOW, *_RESOURCES, *_AZURE])
+"""The numbers of SQL Server's errors that a retry may overcome: Microsoft, "Database engine events and errors" and
+"Troubleshoot transient connection errors in SQL Database"; the retry lists of Microsoft.Data.SqlClient and Entity
+Framework Core (SqlServerTransientExceptionDetector)."""
 
 
 def find_driver() -> str:
@@ -76,6 +96,18 @@ def unprotected_because(servers: Sequence[str], encrypt: str, trust_server_certi
     if encrypt != "strict" and trust_server_certificate.strip(" {}").lower() in _ON:
         return "the server's certificate is not verified (TrustServerCertificate=yes)"
     return ""
+
+
+def numbers_of(text: str) -> list[int]:
+    """The error numbers in a driver's message: `..[SQL Server]Cannot open database "x".. (4060) (SQLDriverConnect)`."""
+    return [int(number) for number in re.findall(r"\((-?\d{1,5})\)", text)]
+
+
+def plain_message(text: str) -> str:
+    """The first message of the text, without the driver's brackets and function names."""
+    first = re.split(r"; \[\w{5}\]", text)[0]
+    first = re.sub(r"^(?:\[[^\]]*\]\s*)+", "", first)
+    return re.sub(r"(\s*\((SQL\w+|0)\))+\s*$", "", first).strip()
 
 
 def _host(server: str) -> str:

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from dstream.errors import AuthError, ConfigError, DStreamError, SystemFault, UnreachableError
-from dstream.odbc import find_driver, load_pyodbc, unprotected_because
+from dstream.odbc import PASSING_ERRORS, find_driver, load_pyodbc, numbers_of, plain_message, unprotected_because
 from dstream.state._sql import Dialect, NoTables, SqlCursor
 from dstream.state._transport import check_transport
 
@@ -32,9 +32,12 @@ _QUERY_TIMEOUT_S = 10
 _SETTINGS = "SET LOCK_TIMEOUT 5000"
 _NAMED = re.compile(r"%\((\w+)\)s")
 _NO_TABLE = "42S02"
-_NO_DATABASE = "(4060)"
-_AT_THE_SAME_TIME = ("(2714)", "(2627)")
+_NO_DATABASE = 4060
+_NOT_ALLOWED = frozenset({229, 262})
+_AT_THE_SAME_TIME = frozenset({2714, 2627})
 """An object or row exists that did not a moment ago: another host created it."""
+_PASSING_STATES = ("08", "HYT", "40")
+"""SQLSTATE prefixes: a lost connection, a timeout, a deadlock."""
 _LATER = "DATEADD(second, %(lease_s)s, SYSUTCDATETIME())"
 _NAME = "varchar({}) COLLATE Latin1_General_BIN2 NOT NULL"
 _DIALECT = Dialect(
@@ -98,6 +101,7 @@ class MssqlDatabase:
         )
         self._lock = threading.Lock()
         self._connection: pyodbc.Connection | None = None
+        self._has_connected = False
 
     @contextmanager
     def cursor(self) -> Iterator[SqlCursor]:
@@ -107,6 +111,7 @@ class MssqlDatabase:
                     self._connection = pyodbc.connect(self._url, timeout=_LOGIN_TIMEOUT_S, autocommit=True)
                     self._connection.timeout = _QUERY_TIMEOUT_S
                     self._connection.execute(_SETTINGS).close()
+                    self._has_connected = True
                 with closing(self._connection.cursor()) as cursor:
                     yield _MssqlCursor(cursor)
             except pyodbc.Error as error:
@@ -126,24 +131,30 @@ class MssqlDatabase:
     def _fault(self, error: pyodbc.Error) -> DStreamError:
         state = str(error.args[0]) if error.args else ""
         text = str(error.args[1]) if len(error.args) > 1 else ""
-        if _NO_DATABASE in text:
+        numbers = set(numbers_of(text))
+        passing = PASSING_ERRORS | _AT_THE_SAME_TIME
+        if self._has_connected:
+            passing |= {_NO_DATABASE}  # also while the database fails over or starts
+        if numbers & passing or state.startswith(_PASSING_STATES):
+            return UnreachableError(
+                "state.unavailable",
+                f"the state backend {self.place} cannot be used: {plain_message(text)} (SQLSTATE {state})",
+                hint="Nothing is lost: the last stored checkpoint is kept. Check the address and the server.",
+            )
+        if _NO_DATABASE in numbers:
             return ConfigError(
                 "state.no_backend", f"there is no database {self.place}", hint="Create it with CREATE DATABASE."
             )
-        if state == "28000" or "(229)" in text or "(262)" in text:
+        if state == "28000" or numbers & _NOT_ALLOWED:
             return AuthError(
                 "state.denied",
                 f"{self.place} denies access to the state ({state})",
                 hint="Check the login. It must be allowed to create the tables dstream_state and "
                 "dstream_state_history, or to read and write them if they exist.",
             )
-        if state.startswith(("08", "HYT", "40")) or any(number in text for number in ("(1222)", *_AT_THE_SAME_TIME)):
-            return UnreachableError(
-                "state.unavailable",
-                f"the state backend {self.place} cannot be used: SQLSTATE {state}",
-                hint="Nothing is lost: the last stored checkpoint is kept. Check the address and the server.",
-            )
-        return SystemFault("state.write_failed", f"cannot use the state in {self.place}: SQLSTATE {state}")
+        return SystemFault(
+            "state.write_failed", f"cannot use the state in {self.place}: {plain_message(text)} (SQLSTATE {state})"
+        )
 
 
 class _MssqlCursor:

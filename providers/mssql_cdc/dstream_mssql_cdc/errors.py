@@ -1,14 +1,13 @@
 """Maps SQL Server's errors to DStream's: the type determines what the host does next, the hint gives the T-SQL fix.
 
-Numbers: Microsoft "Database engine events and errors"; for transient errors also "Troubleshoot transient connection
-errors in SQL Database" and the retry lists of Microsoft.Data.SqlClient and Entity Framework Core
-(SqlServerTransientExceptionDetector).
+Numbers: Microsoft "Database engine events and errors"; those that a retry may overcome are in dstream/odbc.py.
 """
 
 from __future__ import annotations
 
 import re
 
+from dstream.odbc import PASSING_ERRORS, numbers_of, plain_message
 from dstream.sdk.errors import AuthError, ConfigError, DStreamError, SystemFault, TransientError, UnreachableError
 from dstream_mssql_cdc.server.connection_string import CONFIG_PATH
 from dstream_mssql_cdc.server.sql import literal, quoted
@@ -24,11 +23,6 @@ class ReadInterrupted(TransientError):
     """The connection was lost, or rows read on it are invalid; reconnect and resume from the position."""
 
 
-def numbers_of(text: str) -> list[int]:
-    """The error numbers in a driver's message: `..[SQL Server]Cannot open database "x".. (4060) (SQLDriverConnect)`."""
-    return [int(number) for number in re.findall(r"\((-?\d{1,5})\)", text)]
-
-
 def translate(
     error: Exception, *, driver: str = "", server: str = "", login: str = "", database: str = "", connected: bool
 ) -> DStreamError:
@@ -38,12 +32,12 @@ def translate(
     """
     state, text = (str(error.args[0]), str(error.args[-1])) if error.args else ("", str(error))
     numbers = set(numbers_of(text))
-    message = _plain(text)
+    message = plain_message(text)
     if 4060 in numbers:
         return _unknown_database(message, login, database, connected=connected)
-    if 18456 in numbers or (state == "28000" and not numbers & _PASSING):
+    if 18456 in numbers or (state == "28000" and not numbers & PASSING_ERRORS):
         return _login_failed(message, login)
-    if numbers & _PASSING or (connected and (state.startswith(_PASSING_STATES) or _DRIVER_LOST in text)):
+    if numbers & PASSING_ERRORS or (connected and (state.startswith(_PASSING_STATES) or _DRIVER_LOST in text)):
         return ReadInterrupted("mssql.interrupted", message, hint=_hint(message, numbers))
     if 22904 in numbers:
         return not_owner(login, database)
@@ -277,20 +271,6 @@ def _start_capture(database: str) -> str:
     )
 
 
-_CONFLICTS = (1203, 1205, 1221, 1222, 3948, 3950, 3952, 3953, 3957, 3960, 3961, 3966)
-"""Deadlock victim, lock timeout, snapshot isolation no longer allowed, snapshot conflicts, row versions removed."""
-_LINK_LOST = (596, 6005, 233, 64, 20, 121, 10053, 10054, 10060, 10061, 11001)
-"""The session or connection ended: killed, shut down, reset by the network."""
-_NOT_NOW = (
-    *(615, 921, 922, 924, 926, 927, 941, 952, 976, 978, 979, 982, 983, 988),
-    *(3947, 4221, 9001, 17142, 17147, 17148, 17197, 18401),
-)
-"""The server or the database is starting, failing over, restoring, or the replica's role does not allow the intent."""
-_RESOURCES = (617, 669, 701, 802, 1204, 8628, 8645, 8651, 10922)
-"""Out of memory, memory grants or locks; the server asks to rerun the statement."""
-_AZURE = (40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920, 10928, 10929, 10930, 10936)
-"""Azure SQL Database: reconfiguring, throttling, temporarily unavailable."""
-_PASSING = frozenset([*_CONFLICTS, *_LINK_LOST, *_NOT_NOW, *_RESOURCES, *_AZURE])
 _DRIVER_LOST = "The driver did not supply an error"
 """pyodbc's message (HY000) when a connection breaks in the middle of a result."""
 _PASSING_STATES = ("08", "HYT00", "HYT01", "40001", "IMC")
@@ -351,10 +331,3 @@ def _not_connected(state: str, message: str, server: str, driver: str) -> DStrea
         "connections.",
         config_path=CONFIG_PATH,
     )
-
-
-def _plain(text: str) -> str:
-    """The first message of the text, without the driver's brackets and function names."""
-    first = re.split(r"; \[\w{5}\]", text)[0]
-    first = re.sub(r"^(?:\[[^\]]*\]\s*)+", "", first)
-    return re.sub(r"(\s*\((SQL\w+|0)\))+\s*$", "", first).strip()

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from dstream.odbc import numbers_of
 from dstream.sdk import State, Telemetry
 from dstream.sdk.errors import AuthError, DStreamError
 from dstream_mssql_cdc import errors
@@ -195,7 +196,7 @@ def create_missing(server: ManagedServer, tables: Sequence[str], excluded: Seque
 
 def is_already_done(error: DStreamError) -> bool:
     """Whether another task has done the same."""
-    return not isinstance(error, AuthError) and bool(_ALREADY_DONE & {*errors.numbers_of(error.message)})
+    return not isinstance(error, AuthError) and bool(_ALREADY_DONE & {*numbers_of(error.message)})
 
 
 def _like(server: ManagedServer, step: plan.Create, schema: str, name: str) -> tuple[str, list[object]]:

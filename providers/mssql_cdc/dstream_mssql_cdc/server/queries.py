@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from dstream.odbc import numbers_of
 from dstream.sdk.errors import SystemFault
 from dstream_mssql_cdc import errors
 from dstream_mssql_cdc.catalog.instances import CapturedTable
@@ -67,7 +68,7 @@ class SqlServer(ChangeQueries, SnapshotQueries):
             with self._session.results(sql.utc_offset(zone)):
                 self._zone = zone
         except SystemFault as error:
-            if not {_SYNTAX, _UNKNOWN_FUNCTION, _UNKNOWN_ZONE} & set(errors.numbers_of(error.message)):
+            if not {_SYNTAX, _UNKNOWN_FUNCTION, _UNKNOWN_ZONE} & set(numbers_of(error.message)):
                 raise
             if name:
                 raise errors.unknown_time_zone(name, error.message) from error
