@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,7 +22,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import msgspec
 
-from dstream.errors import AuthError, ConfigError, DStreamError, UnreachableError
+from dstream.errors import AuthError, ConfigError, DStreamError, LockedError, UnreachableError
 from dstream.loopback import is_loopback
 from dstream.state._document import StoredState, decode_state, encode_state, file_name, stored_hint
 from dstream.state._history import HistoryPace, decoded, entry_name
@@ -59,6 +60,10 @@ _LOST = frozenset(
     }
 )
 """Error codes of a renewal ("Blob service error codes"): another process has the lease, or it was broken or deleted."""
+_TAKEN = frozenset({"LeaseAlreadyPresent", "LeaseIsBreakingAndCannotBeAcquired"})
+_BRIEF: dict[str, Any] = {"retry_total": 1, "connection_timeout": 3, "read_timeout": 3}
+"""For requests that are repeated anyway, or that the end of a run waits for."""
+_REASON = re.compile(r"(?:\[Errno -?\d+\]|\[SSL: \w+\]) (?P<reason>[\w ,;:-]+)")
 _SIGN_IN = (
     "Sign in with `az login`, run where a managed identity is available, set AZURE_STORAGE_KEY, or use a URL with a "
     "shared access signature. The identity needs the role Storage Blob Data Contributor on the container."
@@ -143,19 +148,22 @@ class BlobStore:
 
     def acquire(self, holder: TaskLockHolder) -> str:
         """Take the lease under an id of our own, so that a repeated request takes it only once. A standby asks every
-        second, so this is one request unless it succeeds, or the blob does not exist."""
+        second, so this is one request that only reads while another host has the lease."""
+        present = self.holder()
+        if present is not None:
+            raise self._locked(present)
         lease = BlobLeaseClient(self._blob, str(uuid.uuid4()))
         with reported(self._container):
             try:
                 try:
-                    lease.acquire(lease_duration=int(self._lease_s))
+                    lease.acquire(lease_duration=int(self._lease_s), **_BRIEF)
                 except ResourceNotFoundError:
                     self._create_blob()
-                    lease.acquire(lease_duration=int(self._lease_s))
+                    lease.acquire(lease_duration=int(self._lease_s), **_BRIEF)
             except HttpResponseError as error:
-                if _code(error) != "LeaseAlreadyPresent":
+                if _code(error) not in _TAKEN:
                     raise
-                raise locked(self._task, self.holder(), "the lease is released when its run ends, or expires") from None
+                raise self._locked(self.holder()) from None
             self._note = {_NOTE: quote(msgspec.json.encode(holder))}
             self._etag = str(self._blob.set_blob_metadata(self._note, lease=lease.id)["etag"])
         return lease.id
@@ -173,7 +181,7 @@ class BlobStore:
     def release(self, fence: str) -> None:
         with reported(self._container):
             try:
-                BlobLeaseClient(self._blob, fence).release()
+                BlobLeaseClient(self._blob, fence).release(**_BRIEF)
             except HttpResponseError as error:
                 if _code(error) not in _LOST:
                     raise
@@ -181,13 +189,16 @@ class BlobStore:
     def holder(self) -> TaskLockHolder | None:
         with reported(self._container):
             try:
-                found = self._blob.get_blob_properties()
+                found = self._blob.get_blob_properties(**_BRIEF)
             except ResourceNotFoundError as error:
-                if _code(error) == "ContainerNotFound":
+                if _code(error) == "ContainerNotFound" and not self._is_only_lock:
                     raise
                 return None
         is_leased = found.lease.state == "leased"
         return decode_holder(unquote(found.metadata.get(_NOTE, ""))) if is_leased else None
+
+    def _locked(self, holder: TaskLockHolder | None) -> LockedError:
+        return locked(self._task, holder, "the lease is released when its run ends, or expires")
 
     def _create_blob(self) -> None:
         """Create the blob unless it exists, and the container of a lock, as the original DStream does."""
@@ -330,7 +341,8 @@ def reported(container: ContainerClient) -> Iterator[None]:
     except HttpResponseError as error:
         raise _refused(place, error) from None
     except AzureError as error:
-        raise _unavailable(place, type(error).__name__) from None
+        found = _REASON.search(str(error))  # the whole text may contain the URL with its signature
+        raise _unavailable(place, found["reason"].strip() if found else type(error).__name__) from None
 
 
 def _refused(place: str, error: HttpResponseError) -> DStreamError:

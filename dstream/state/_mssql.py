@@ -43,20 +43,21 @@ _NAME = "varchar({}) COLLATE Latin1_General_BIN2 NOT NULL"
 _DIALECT = Dialect(
     create=(
         f"""
-        IF OBJECT_ID('dstream_state') IS NULL CREATE TABLE dstream_state (
-          stack {_NAME.format(200)}, task {_NAME.format(450)}, fence bigint NOT NULL, holder nvarchar(2000) NOT NULL,
-          expires datetime2(7) NOT NULL, document varbinary(max) NULL, PRIMARY KEY (stack, task))
-        """,
-        f"""
         IF OBJECT_ID('dstream_state_history') IS NULL CREATE TABLE dstream_state_history (
           stack {_NAME.format(200)}, task {_NAME.format(450)}, entry {_NAME.format(200)},
           document varbinary(max) NOT NULL, PRIMARY KEY (stack, task, entry))
+        """,
+        f"""
+        IF OBJECT_ID('dstream_state') IS NULL CREATE TABLE dstream_state (
+          stack {_NAME.format(200)}, task {_NAME.format(450)}, fence bigint NOT NULL, holder nvarchar(2000) NOT NULL,
+          expires datetime2(7) NOT NULL, document varbinary(max) NULL, PRIMARY KEY (stack, task))
         """,
     ),
     acquire=(
         """
         INSERT INTO dstream_state (stack, task, fence, holder, expires)
-        SELECT %(stack)s, %(task)s, 0, N'', SYSUTCDATETIME()
+        SELECT %(stack)s, %(task)s, CAST(DATEDIFF(second, '20200101', SYSUTCDATETIME()) AS bigint) * 1000
+          + DATEPART(millisecond, SYSUTCDATETIME()), N'', SYSUTCDATETIME()
         WHERE NOT EXISTS (SELECT 1 FROM dstream_state WHERE stack = %(stack)s AND task = %(task)s)
         """,
         f"""

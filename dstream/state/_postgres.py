@@ -34,8 +34,8 @@ _SETTINGS: dict[str, Any] = {
     "connect_timeout": 5,
     "tcp_user_timeout": 10_000,
     "application_name": "dstream",
-    "options": "-c statement_timeout=10s -c lock_timeout=5s -c synchronous_commit=on",
 }
+_OPTIONS = "-c statement_timeout=10s -c lock_timeout=5s -c synchronous_commit=on"
 """A connection that is dead must not delay a run; an acknowledged checkpoint must be on disk."""
 _ANSWER_S = 15.0
 """Longer than the server's own limits."""
@@ -56,7 +56,7 @@ _DIALECT = Dialect(
     acquire=(
         f"""
         INSERT INTO dstream_state AS s (stack, task, fence, holder, expires)
-        VALUES (%(stack)s, %(task)s, 1, %(holder)s, {_LATER})
+        VALUES (%(stack)s, %(task)s, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, %(holder)s, {_LATER})
         ON CONFLICT (stack, task) DO UPDATE
         SET fence = s.fence + 1, holder = excluded.holder, expires = excluded.expires
         WHERE s.expires <= clock_timestamp()
@@ -96,6 +96,8 @@ class PostgresDatabase:
             "Set sslmode=verify-full, and sslrootcert=system if a public authority signed the server's certificate.",
             allow_plaintext=allow_plaintext,
         )
+        options = f"{_OPTIONS} {self._settings.get('options') or os.environ.get('PGOPTIONS', '')}".rstrip()
+        self._settings = {**_SETTINGS, **self._settings, "options": options}
         self._lock = threading.Lock()
         self._connection: psycopg.Connection[Any] | None = None
 
@@ -104,7 +106,7 @@ class PostgresDatabase:
         with self._lock:
             try:
                 if self._connection is None or self._connection.closed:
-                    self._connection = psycopg.connect(**(_SETTINGS | self._settings), autocommit=True)
+                    self._connection = psycopg.connect(**self._settings, autocommit=True)
                 with _limited(self._connection), self._connection.cursor() as cursor:
                     yield _PostgresCursor(cursor)
             except psycopg.errors.UndefinedTable:
@@ -124,15 +126,15 @@ class PostgresDatabase:
             return AuthError(
                 "state.denied",
                 f"{self.place} denies access to the state{f' ({state})' if state else ''}",
-                hint="Check the user and the password. The user must own the tables dstream_state and "
-                "dstream_state_history, or be allowed to create them.",
+                hint="Check the user and the password. The user must be allowed to create the tables dstream_state and "
+                "dstream_state_history, or to read and write them if they exist.",
             )
         if state == "3D000" or ("database" in text and "does not exist" in text):
             return ConfigError(
                 "state.no_backend", f"there is no database {self.place}", hint="Create it with CREATE DATABASE."
             )
         if isinstance(error, psycopg.OperationalError):
-            why = f"SQLSTATE {state}" if state else type(error).__name__
+            why = " ".join(text.split()) or type(error).__name__
             return UnreachableError(
                 "state.unavailable",
                 f"the state backend {self.place} cannot be used: {why}",

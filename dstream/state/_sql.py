@@ -1,7 +1,8 @@
 """Stores checkpoints in a database: a row per task, with a fence that each new holder raises.
 
 A lease ends by the clock of the server. What keeps a late writer out is not the time but the fence: it is compared in
-the statement that changes a row. Every statement is a transaction of its own, so a host that is paused, or whose
+the statement that changes a row. The first fence of a row is a time, so that it is higher than those of a row that was
+deleted, or of a table that was dropped. Every statement is a transaction of its own, so a host that is paused, or whose
 machine is gone, never leaves a row locked that its successor waits for. A connection is used by one thread at a time;
 the lease has its own, so that a slow write does not delay its renewal.
 """
@@ -9,8 +10,8 @@ the lease has its own, so that a slow write does not delay its renewal.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from dstream.errors import DStreamError
+from dstream.errors import ConfigError, DStreamError, LockedError
 from dstream.state._document import StoredState, decode_state, encode_state, file_name, stored_hint
 from dstream.state._history import HistoryPace, decoded, entry_name
 from dstream.state._holder import TaskLockHolder, decode_holder, locked
@@ -31,7 +32,7 @@ class Dialect:
     """What a server's SQL does not share with others. Parameters are written as `%(name)s`."""
 
     create: Sequence[str]
-    """Create the tables, unless they exist."""
+    """Create the tables, unless they exist: that of the leases last, so that it is a sign of both."""
     acquire: Sequence[str]
     """Take the lease if it has expired; the last statement returns the fence."""
     now: str
@@ -126,8 +127,10 @@ class SqlStore:
             self._pace.kept()
 
     def keep(self, state: StoredState, lease: Lease) -> None:
-        if not self._rows(self._database, _CONFIRM, {"fence": int(lease.fence)}):
-            raise lost(self._task, self.holder())
+        with self._cursor(self._database) as cursor:
+            cursor.execute(_CONFIRM, {**self._key, "fence": int(lease.fence)})
+            if not cursor.fetchall():
+                raise lost(self._task, self.holder())
         self._keep(state, lease)
 
     def history(self) -> Sequence[StoredState]:
@@ -147,16 +150,19 @@ class SqlStore:
         self._leasing.close()
 
     def acquire(self, holder: TaskLockHolder) -> str:
+        """A standby asks every second, so this only reads while another host has the lease."""
+        present = self.holder()
+        if present is not None:
+            raise self._locked(present)
         values = {**self._key, "holder": msgspec.json.encode(holder).decode(), "lease_s": int(self._lease_s)}
-        with self._leasing.cursor() as cursor:
-            for statement in self._dialect.create:
-                cursor.execute(statement, {})
-            for statement in self._dialect.acquire:
-                cursor.execute(statement, values)
-            rows = cursor.fetchall()
+        try:
+            rows = self._run(self._dialect.acquire, values)
+        except NoTables:
+            self._run(self._dialect.create, {})
+            rows = self._run(self._dialect.acquire, values)
         if rows:
             return str(rows[0][0])
-        raise locked(self._task, self.holder(), "the lease is released when its run ends, or expires")
+        raise self._locked(self.holder())
 
     def renew(self, fence: str) -> bool:
         return self._changed(self._dialect.renew, fence)
@@ -168,36 +174,60 @@ class SqlStore:
         rows = self._rows(self._leasing, self._dialect.holder)
         return decode_holder(rows[0][0]) if rows else None
 
+    def _locked(self, holder: TaskLockHolder | None) -> LockedError:
+        return locked(self._task, holder, "the lease is released when its run ends, or expires")
+
     def _document(self) -> bytes | None:
         rows = self._rows(self._database, _LOAD)
         return bytes(rows[0][0]) if rows and rows[0][0] is not None else None
 
-    def _rows(self, database: SqlDatabase, statement: str, more: Mapping[str, Any] | None = None) -> Sequence[Any]:
+    def _run(self, statements: Sequence[str], values: Mapping[str, Any]) -> Sequence[Any]:
+        """Return the rows of the last statement, if it has any. Raises NoTables."""
+        with self._leasing.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement, values)
+            return cursor.fetchall() if values else []
+
+    def _rows(self, database: SqlDatabase, statement: str) -> Sequence[Any]:
         try:
             with database.cursor() as cursor:
-                cursor.execute(statement, {**self._key, **(more or {})})
+                cursor.execute(statement, self._key)
                 return cursor.fetchall()
         except NoTables:
             return []
 
     def _changed(self, statement: str, fence: str) -> bool:
         values = {**self._key, "fence": int(fence), "lease_s": int(self._lease_s)}
-        with self._leasing.cursor() as cursor:
+        with self._cursor(self._leasing) as cursor:
             cursor.execute(statement, values)
             return cursor.rowcount == 1
 
     def _write(self, lease: Lease, statement: str, document: bytes | None = None) -> None:
         """Change the row if the fence is still that of the lease. Raises `state.lease_lost`."""
-        with self._database.cursor() as cursor:
+        with self._cursor(self._database) as cursor:
             cursor.execute(statement, {**self._key, "fence": int(lease.fence), "document": document})
             if cursor.rowcount != 1:
                 raise lost(self._task, self.holder())
 
     def _keep(self, state: StoredState, lease: Lease) -> None:
         entry = {"fence": int(lease.fence), "entry": entry_name(state), "document": encode_state(state)}
-        with self._database.cursor() as cursor:
+        with self._cursor(self._database) as cursor:
             cursor.execute(_KEEP, {**self._key, **entry})
             cursor.execute(self._dialect.prune, {**self._key, "most": self._pace.most})
+
+    @contextmanager
+    def _cursor(self, database: SqlDatabase) -> Iterator[SqlCursor]:
+        """A cursor for what needs the tables. Raises ConfigError `state.no_backend` without them."""
+        try:
+            with database.cursor() as cursor:
+                yield cursor
+        except NoTables:
+            raise ConfigError(
+                "state.no_backend",
+                f"the tables dstream_state and dstream_state_history in {database.place} are gone; the task had them "
+                "when it started",
+                hint="Restore them from a backup. Otherwise the next run creates new ones and starts from scratch.",
+            ) from None
 
 
 def stored_in_database(database: SqlDatabase, stack: str) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
@@ -14,8 +15,9 @@ from azure.core.exceptions import HttpResponseError
 
 from dstream.errors import AuthError, ConfigError, LockedError, UnreachableError
 from dstream.odbc import find_driver
-from dstream.state import StateBackend, StateLocation, StateStore, open_store
+from dstream.state import StateBackend, StateLocation, StateStore, _blob, open_store
 from dstream.state._blob import BlobLeaseClient, BlobStore, container_client
+from dstream.state._sql import SqlStore
 from tests.integration.state.test_stores import SINCE, checkpoint, seen
 from tests.running import wait_until
 
@@ -158,3 +160,74 @@ def test_settings_that_cannot_work_are_named_without_credentials(
     assert getattr(caught.value, "code", "") == code
     assert getattr(caught.value, "hint", "")
     assert not any(secret in f"{caught.value} {wrong!r}" for secret in ("hunter2", "AAAA"))
+
+
+def dropped(location: StateLocation) -> None:
+    tables = "DROP TABLE dstream_state; DROP TABLE dstream_state_history;"
+    if location.backend == "mssql":
+        with closing(pyodbc.connect(f"DRIVER={find_driver()};{location.url}", autocommit=True)) as server:
+            server.execute(tables)
+    else:
+        with psycopg.connect(location.url) as connection:
+            connection.execute(tables)
+
+
+@pytest.mark.parametrize("backend", ["postgres", "mssql"])
+def test_the_holder_of_dropped_tables_can_write_no_more_and_says_why(
+    backend: StateBackend, location_on: Callable[[StateBackend], StateLocation]
+) -> None:
+    """Also once another host has created them again: the numbers of its fences are new."""
+    location = location_on(backend)
+    with closing(open_store(location, "orders")) as late, closing(open_store(location, "orders")) as current:
+        with late.lease(SINCE) as old:
+            late.save(checkpoint(1), old)
+            dropped(location)
+            for write in (late.save, late.keep):
+                with pytest.raises(ConfigError, match=r"^the tables dstream_state and .* are gone") as caught:
+                    write(checkpoint(2), old)
+                assert caught.value.code == "state.no_backend"
+                assert caught.value.hint
+            with current.lease(SINCE) as new:
+                with pytest.raises(LockedError):
+                    late.save(checkpoint(2), old)
+                assert isinstance(late, SqlStore)
+                assert not late.renew(old.fence)
+                assert seen(current) is None
+                current.save(checkpoint(3), new)
+        assert seen(current) == 3
+
+
+def test_a_host_that_waits_for_the_lease_only_reads(
+    stores: tuple[StateStore, StateStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks every second: no request is refused, and no row is touched."""
+    holder, waiting = stores
+    with holder.lease(SINCE, "run"), monkeypatch.context() as patch:
+        if isinstance(waiting, SqlStore):
+            patch.setattr(waiting, "_dialect", replace(waiting._dialect, acquire=["not SQL"]))
+        else:
+            patch.setattr(_blob, "BlobLeaseClient", None)
+        with pytest.raises(LockedError, match="dstream run"), waiting.lease(SINCE):
+            pass
+
+
+def test_a_user_who_may_not_create_tables_can_use_those_that_exist(
+    location_on: Callable[[StateBackend], StateLocation],
+) -> None:
+    location = location_on("postgres")
+    with closing(open_store(location, "orders")) as store, store.lease(SINCE):
+        pass
+    user = f"app_{location.stack}"
+    with psycopg.connect(location.url, autocommit=True) as connection:
+        for statement in (
+            f"CREATE ROLE {user} LOGIN",
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+            f"GRANT SELECT, INSERT, UPDATE ON dstream_state TO {user}",
+            f"GRANT SELECT, INSERT, DELETE ON dstream_state_history TO {user}",
+        ):
+            connection.execute(statement)
+    limited = replace(location, url=psycopg.conninfo.make_conninfo(location.url, user=user))
+    with closing(open_store(limited, "orders")) as store, store.lease(SINCE) as lease:
+        store.save(checkpoint(7), lease)
+        assert seen(store) == 7
+        assert [each.seq for each in store.history()] == [7]
