@@ -1,12 +1,12 @@
 """One run of a provider under test: what the kit writes to it, and everything it writes.
 
-Threads: the caller's thread writes and waits; another reads and records stdout; ProviderProcess has its own for stderr
-and exit. A dialogue validates single lines only; the checks interpret them together.
+Threads: the caller's thread waits; one writes, since a provider may stop reading; another reads and records stdout;
+ProviderProcess has its own for stderr and exit. A dialogue validates single lines only; the checks interpret them
+together.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import signal
@@ -21,6 +21,7 @@ import msgspec
 
 from dstream.host.provider.process import ProviderProcess
 from dstream.host.provider.spec import ProviderSpec
+from dstream.host.provider.writer import PipeWriter
 from dstream.kit.limits import CheckLimits
 from dstream.protocol import CONTROL_PREFIX, DEFAULT_MAX_LINE, MAX_CHECKPOINT_LINE, MAX_CONTROL_LINE, PROTOCOL_VERSION
 from dstream.protocol.dead_letters import DeadLetter, DeadLettersDone, decode_dead_letter
@@ -128,6 +129,9 @@ class Dialogue:
         self._process = ProviderProcess(
             role, spec, cwd=None, environ=environ, on_stderr=self._heard_stderr, on_exit=self._notify
         )
+        # What it does not read is detected by its missing answers.
+        self._writer = PipeWriter("kit-stdin", self._process.stdin, lambda: None)
+        self._writer.start()
         self._reader = threading.Thread(target=self._read, name="kit-stdout", daemon=True)
         self._reader.start()
 
@@ -144,8 +148,10 @@ class Dialogue:
         self._was_cut_short = self._was_cut_short or self.exit_code is None
         self._process.end(signal.SIGKILL)
         self._process.wait(_EXIT_AFTER_KILL_S)
+        self._writer.release()
+        self._writer.join(1.0)
         self._reader.join(1.0)
-        self._process.join(1.0, closes_stdout=not self._reader.is_alive())
+        self._process.join(1.0, closes_stdin=not self._writer.is_alive(), closes_stdout=not self._reader.is_alive())
 
     def wait_for(self, reached: Callable[[Transcript], Any], timeout_s: float) -> bool:
         """Return whether the condition becomes true in time; return early once the provider can no longer write."""
@@ -186,11 +192,8 @@ class Dialogue:
         self.write(encode(message))
 
     def write(self, data: bytes) -> None:
-        """Write, ignoring a closed pipe: a provider that stops reading is detected by its missing answers."""
-        view = memoryview(data)
-        with contextlib.suppress(BrokenPipeError, ValueError):
-            while view:
-                view = view[self._process.stdin.write(view) :]
+        """Write whole lines, in order, without waiting until they are read."""
+        self._writer.send(data)
 
     def acknowledge(self) -> None:
         """Acknowledge an input's newest checkpoint: acks are cumulative."""
@@ -199,8 +202,8 @@ class Dialogue:
             self.tell(Ack(cast(Checkpoint, checkpoints[-1].message).seq))
 
     def close_stdin(self) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
+        """Close it after everything is written."""
+        self._writer.close()
 
     def kill(self) -> None:
         self._process.end(signal.SIGKILL)

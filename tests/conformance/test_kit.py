@@ -52,6 +52,7 @@ FAULTS: dict[str, dict[str, str]] = {
         "acknowledges_empty_checkpoints": "no ack arrived within 0.5 s; it is still running",
     },
     "crashes_on_large_rows": {"handles_a_large_row": "neither an ack nor an error arrived"},
+    "stops_reading": {"handles_a_large_row": "neither an ack nor an error arrived; it is still running"},
     "acknowledges_after_the_last_checkpoint": {"acknowledges_only_checkpointed_rows": "it acknowledged rows after the last checkpoint"},
     "runs_on_any_command": {"refuses_lifecycle_commands": 'it answers status with "ready", as if it were run'},
     "sends_no_heartbeats": {"sends_heartbeats": "no heartbeat arrived within 0.5 s"},
