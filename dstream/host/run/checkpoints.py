@@ -19,6 +19,8 @@ from dstream.host.run.tracing import RowTraces
 from dstream.protocol.messages import Ack, Checkpoint, End
 
 RETRY_S = 1.0
+URGENT_S = 1.0
+"""How long an urgent end waits for a request to a backend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +149,8 @@ class Checkpoints(threading.Thread):
                 self._traces.end_settled()
 
     def finish(self, is_urgent: Callable[[], bool] = lambda: False) -> None:
-        """Store what is settled, end the thread and wait for it, until `is_urgent`: a backend that does not answer
-        delays the end of a write."""
+        """Store what is settled, end the thread and wait for it. Once `is_urgent`, wait only a moment: a backend that
+        does not answer delays the end of a write."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -156,6 +158,8 @@ class Checkpoints(threading.Thread):
                 self._traces.close()
         while self.is_alive() and not is_urgent():
             self.join(TICK_S)
+        if self.is_alive():
+            self.join(URGENT_S)
 
     def run(self) -> None:
         while (settled := self._next()) is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 
 from dstream.errors import LockedError, UnreachableError
 from dstream.host.provider.link import TICK_S
 from dstream.host.run.broken import Interrupted
+from dstream.host.run.checkpoints import URGENT_S
 from dstream.host.run.job import Job, StopRequest
 from dstream.host.run.report import RunReport
 from dstream.state import Lease, StateStore, TaskLockHolder
@@ -26,7 +27,7 @@ def leased(
 
     Raises LockedError `state.locked` if another host holds it, and UnreachableError if the backend is away. With
     `job.standby`, waits for both instead, and raises Interrupted if a stop is requested first. At the end it releases
-    the lease, but an urgent stop does not wait for a backend that does not answer.
+    the lease, but an urgent stop waits only a moment for a backend that does not answer.
     """
     if job.is_look:
         yield None
@@ -35,10 +36,16 @@ def leased(
     try:
         yield _awaited(store, held, report, stop, now) if job.standby else held.enter_context(store.lease(now()))
     finally:
-        releasing = threading.Thread(target=held.close, name="lease-release", daemon=True)
+        releasing = threading.Thread(target=_release, args=(held,), name="lease-release", daemon=True)
         releasing.start()
         while releasing.is_alive() and not stop.is_urgent:
             releasing.join(TICK_S)
+        releasing.join(URGENT_S)
+
+
+def _release(held: ExitStack) -> None:
+    with suppress(Exception):  # it expires; the store may be closed meanwhile
+        held.close()
 
 
 def _awaited(

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from dstream.errors import SystemFault
+from dstream.host.run import checkpoints
 from dstream.host.run.checkpoints import Checkpoints
 from dstream.host.run.ledger import Settled
 from dstream.protocol.messages import Ack, Checkpoint, End
@@ -96,7 +97,8 @@ def test_finish_stores_what_is_settled_and_nothing_else(disk: Disk) -> None:
     assert disk.happened == [("writing", 4), ("written", 4), ("acknowledged", 4)]
 
 
-def test_an_urgent_end_does_not_wait_for_a_write(disk: Disk) -> None:
+def test_an_urgent_end_does_not_wait_for_a_write(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "URGENT_S", 0.0)
     disk.checkpoints.acknowledged(Ack(1, 10))
     assert disk.writing.get(timeout=WAIT_S) == 1
     disk.checkpoints.finish(lambda: True)

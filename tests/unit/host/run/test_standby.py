@@ -101,7 +101,8 @@ def test_a_run_does_not_wait_and_a_standby_only_for_what_may_pass(
     assert caught.value is error
 
 
-def test_a_second_stop_does_not_wait_for_a_backend_that_does_not_answer() -> None:
+def test_a_second_stop_does_not_wait_for_a_backend_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standby, "URGENT_S", 0.0)
     stop, answered, released = StopRequest(), threading.Event(), threading.Event()
 
     def release() -> None:
@@ -120,8 +121,12 @@ def test_a_second_stop_does_not_wait_for_a_backend_that_does_not_answer() -> Non
     assert released.wait(60)
 
 
-def test_the_lease_is_released_before_the_run_ends() -> None:
+@pytest.mark.parametrize("requests", [0, 2])
+def test_the_lease_is_released_before_the_run_ends(requests: int) -> None:
+    """Also after a second stop, if the backend answers: the next run can start."""
     stop = StopRequest()
+    for _ in range(requests):
+        stop.request()
     released: list[bool] = []
     lease = ExitStack()
     lease.callback(released.append, True)
