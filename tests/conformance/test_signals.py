@@ -7,11 +7,13 @@ import signal
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conformance.commands import COMMAND, QUEUES, Place, ended, wait_until
 
 AGAIN = {signal.SIGINT: "Press Ctrl-C again to stop now.", signal.SIGTERM: "A second signal stops it now."}
+PROCESS_1 = ("unshare", "--user", "--map-root-user", "--fork", "--pid", "--kill-child")
 HANGING = """#!/usr/bin/env python3
 import json, signal, sys, time
 role, capabilities, hangs_at = sys.argv[1:4]
@@ -46,6 +48,14 @@ def streaming(place: Place, *prefix: str, stdin: int | None = None) -> subproces
     )
     wait_until(lambda: list(place.folder.glob(".dstream/state/*/t.json")), "a checkpoint")
     return process
+
+
+def has_reader(fifo: Path) -> bool:
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
 
 
 def hanging(place: Place, role: str, capabilities: str, hangs_at: str) -> str:
@@ -93,6 +103,23 @@ def test_init_finishes_its_step_on_the_first_signal_and_says_so(number: signal.S
     assert code == 128 + number
     assert "Cancelling: finishing the steps under way and recording them." in stderr
     assert place.world["recorded"] == {"orders": QUEUES["orders"]}
+
+
+@pytest.mark.skipif(
+    subprocess.run([*PROCESS_1, "true"], capture_output=True, check=False).returncode != 0,
+    reason="needs user namespaces",
+)
+def test_process_1_of_a_container_can_be_stopped_while_it_starts(tmp_path: Path) -> None:
+    os.mkfifo(blocks := tmp_path / "blocks")
+    (tmp_path / "click.py").write_text(f"while True: open({str(blocks)!r}).close()\n")  # an import that never ends
+    with subprocess.Popen([*PROCESS_1, *COMMAND, "version"], cwd=tmp_path) as unshare:
+        wait_until(lambda: has_reader(blocks), "the import")
+        (first,) = psutil.Process(unshare.pid).children()
+        first.terminate()
+        try:
+            assert unshare.wait(10) == 128 + signal.SIGTERM
+        finally:
+            unshare.kill()
 
 
 @pytest.mark.parametrize(
