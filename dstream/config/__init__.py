@@ -17,8 +17,10 @@ from dstream.config.model import (
     Task,
     TransformBlock,
 )
+from dstream.config.values.environment import FileRead
 
 __all__ = [
+    "FileRead",
     "InfrastructureSettings",
     "Project",
     "ProviderBlock",

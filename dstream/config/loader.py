@@ -107,6 +107,7 @@ def _load(
         reading.unset,
         around.is_untrusted,
         MappingProxyType(deployed),
+        frozenset(around.files_read),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from dstream.config.values.environment import FileRead
 from dstream.errors import ConfigError, ConfigErrors, SourceLocation
 from dstream.protocol import DEFAULT_MAX_LINE
 from dstream.protocol.config_schema import ConfigPath
@@ -185,6 +186,8 @@ class Project:
     is_untrusted: bool = False
     deployments: Mapping[str, ProviderBlock] = field(default_factory=dict)
     """In file order; `config` is empty unless it was to be evaluated."""
+    files_read: frozenset[FileRead] = frozenset()
+    """The files that expressions have read, without those of variables files."""
 
     @property
     def stack(self) -> str:

@@ -5,6 +5,7 @@ itself, which stands for what all of its tasks use.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from dstream.cli.lifecycle.literal_secrets import literal_secrets
 from dstream.cli.options import Options
 from dstream.cli.project import deployed_tasks, load_project, task_of
-from dstream.config import Project, ProviderBlock, Task
+from dstream.config import FileRead, Project, ProviderBlock, Task
 from dstream.config.files import LOCK_FILE, files_of
 from dstream.config.model import ROLES
 from dstream.errors import ConfigError, ConfigErrors, RefusedError, SourceLocation
@@ -64,7 +65,8 @@ def load_deployment(
     )
     name, block = _chosen(project, wanted)
     recorded = deployed_tasks(project, name)
-    given = {} if by_record else _facts(project, options)
+    files = {} if by_record else _files(project, options)
+    given = {} if by_record else _facts(project, options, files)
     like = next(iter(project.tasks.values()), None)
     if like is None:
         raise ConfigError(
@@ -79,23 +81,24 @@ def load_deployment(
     ]
     shared = []
     if names is None or name in names or not is_destroyed:
-        shared = [replace(like, name=name, output=_with(block, given | {"files": {}}))]
+        shared = [replace(like, name=name, output=_with(block, given))]
     if shared and is_destroyed:
         _refuse_in_use(name, set(recorded) - {task.name for task in chosen})
-    subjects = [*shared, *(replace(task, output=_with(block, given | _of_task(task))) for task in chosen)]
+    subjects = list(shared)
+    for task in chosen:
+        contents = {} if by_record else _contents(project, options, files, task.name)
+        subjects.append(replace(task, output=_with(block, given | contents | _of_task(task))))
     by_name = {task.name: task for task in subjects}
     return Deployment(name, replace(project, tasks={**project.tasks, **by_name}), subjects)
 
 
-def _facts(project: Project, options: Options) -> dict[str, Any]:
+def _facts(project: Project, options: Options, files: Mapping[str, Path]) -> dict[str, Any]:
     """What the provider gets to know about the project. Raises ConfigError, ConfigErrors."""
-    files, arguments = _files(project, options)
     _refuse_literal_secrets(project, options, files)
     return {
         "env": {"DSTREAM_STATE_URL": url} if (url := _state_url(project)) and not project.settings.state.url else {},
-        "files": {each.name: text for each, text in files.items()},
         "config": "" if project.path.is_dir() else project.path.name,
-        "arguments": arguments,
+        "arguments": _arguments(options, files),
         "state_backend": project.settings.state.backend,
         "state_url": url,
     }
@@ -161,28 +164,70 @@ def _state_url(project: Project) -> str:
     return project.state.url if project.settings.state.backend == "azblob" else ""
 
 
-def _files(project: Project, options: Options) -> tuple[dict[Path, str], list[str]]:
-    """Return the texts that the container needs, and the options of `dstream run` that refer to them."""
-    paths = [*files_of(project.path), *options.variable_files]
-    if (lock := project.folder / LOCK_FILE).is_file():
-        paths.append(lock)
+def _files(project: Project, options: Options) -> dict[str, Path]:
+    """Return the files that the containers of all tasks need, by their names there.
+
+    Files of variables can be in other folders, and end in .hcl, which would make them part of the configuration.
+    """
+    lock = project.folder / LOCK_FILE
+    configuration = [*files_of(project.path), *([lock] if lock.is_file() else [])]
+    variables = {f"{path.name}.{number}": path for number, path in enumerate(options.variable_files, 1)}
+    return {**{path.name: path for path in configuration}, **variables}
+
+
+def _files_read(project: Project, options: Options, task: str) -> dict[str, Path]:
+    """Return the files that expressions read in a run of the task, by name. Raises ConfigErrors for those that the
+    container does not get.
+    """
+    if not project.files_read:
+        return {}
+    read = load_project(options, only=[task], ask_vaults=False, defer_unset=True).files_read
+    folder = Path(os.path.normpath(project.folder))
+    missing = sorted(each for each in read if each.function == "secret" or each.path.parent != folder)
+    if missing:
+        raise ConfigErrors([_not_deployed(task, each) for each in missing])
+    return {each.path.name: each.path for each in read}
+
+
+def _not_deployed(task: str, read: FileRead) -> ConfigError:
+    hint = f"Move it to the folder of the HCL files and write {read.function}({json.dumps(read.path.name)})."
+    if read.function == "secret":
+        hint = 'Read it with env("NAME"), and name it in `secrets` of the deployment.'
+    return ConfigError(
+        "deploy.file", f"task {task} reads {read.path} with {read.function}(), and it is not deployed", hint=hint
+    )
+
+
+def _texts(files: Mapping[str, Path]) -> dict[str, str]:
     try:
-        files = {path: path.read_text(encoding="utf-8-sig") for path in paths}
+        texts = {name: path.read_text(encoding="utf-8-sig") for name, path in files.items()}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("config.file", f"cannot read a file to deploy: {error}") from error
-    size = sum(len(text.encode()) for text in files.values())
+    size = sum(len(text.encode()) for text in texts.values())
     if size > _MOST_BYTES:
         raise ConfigError(
             "deploy.too_large",
             f"the files to deploy have {size:,} bytes; at most {_MOST_BYTES:,} can be deployed",
             hint="Split the tasks over several configurations, and deploy each with --config.",
         )
-    arguments = [part for path in options.variable_files for part in ("--var-file", f"{_FILES_FOLDER}/{path.name}")]
-    arguments += [part for text in options.variables for part in ("--var", text)]
-    return files, arguments
+    return texts
 
 
-def _refuse_literal_secrets(project: Project, options: Options, files: Mapping[Path, str]) -> None:
+def _arguments(options: Options, files: Mapping[str, Path]) -> list[str]:
+    """Return the options of `dstream run` that set variables."""
+    names = [name for name, path in files.items() if path in options.variable_files]
+    arguments = [part for name in names for part in ("--var-file", f"{_FILES_FOLDER}/{name}")]
+    return arguments + [part for text in options.variables for part in ("--var", text)]
+
+
+def _contents(project: Project, options: Options, files: Mapping[str, Path], task: str) -> dict[str, Any]:
+    """The contents of the files that the container of a task needs. Raises ConfigError, ConfigErrors."""
+    read = _files_read(project, options, task)
+    _refuse_literal_secrets(project, options, read)
+    return {"files": _texts({**files, **read})}
+
+
+def _refuse_literal_secrets(project: Project, options: Options, files: Mapping[str, Path]) -> None:
     """Raise ConfigErrors for secrets in the files and variables: whoever can read the container app could read them."""
     blocks = [block for task in project.tasks.values() for block in task.providers]
     known = frozenset().union(*(block.secrets for block in blocks), project.state.secrets)
@@ -193,7 +238,7 @@ def _refuse_literal_secrets(project: Project, options: Options, files: Mapping[P
             place=SourceLocation(str(path), number, 1, text.splitlines()[number - 1]),
             hint='Read it with env("NAME"), and name it in `secrets` of the deployment.',
         )
-        for path, text in files.items()
+        for path, text in zip(files.values(), _texts(files).values(), strict=True)
         for number in literal_secrets(text, known)
     ]
     for text in options.variables:

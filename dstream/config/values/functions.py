@@ -13,7 +13,7 @@ from pathlib import Path
 from dstream.config.hcl.parse import parse_template
 from dstream.config.hcl.problem import Problem, did_you_mean
 from dstream.config.hcl.refusal import refusal
-from dstream.config.values.environment import Environment
+from dstream.config.values.environment import Environment, FileRead
 from dstream.config.values.evaluate import Evaluator, FailedOutside
 from dstream.config.values.file_text import file_text
 from dstream.config.values.function_table import CallFailed, Function, Functions
@@ -64,8 +64,8 @@ def _functions(around: Environment) -> dict[str, Function]:
         "basename": Function(_basename, ("text",)),
         "dirname": Function(lambda path: os.path.normpath(os.path.dirname(path) or "."), ("text",)),
         "env": Function(partial(_env, around), ("text", "any"), optional=1),
-        "file": Function(lambda path: read_from_outside(_file(around, path)), ("text",)),
-        "fileexists": Function(lambda path: _path(around, path).is_file(), ("text",)),
+        "file": Function(lambda path: read_from_outside(_file(around, path, "file")), ("text",)),
+        "fileexists": Function(partial(_file_exists, around), ("text",)),
         "pathexpand": Function(lambda path: os.path.expanduser(path) if path[:2] in ("~", "~/") else path, ("text",)),
         "secret": Function(partial(_secret, around), ("text",), asks_vault=_is_in_vault),
         "timestamp": Function(lambda: rfc3339(around.now().astimezone(UTC))),
@@ -94,14 +94,23 @@ def _unset(name: str, hint: str = "") -> CallFailed:
     return CallFailed(f"the environment variable {name} is not set", 0, code="config.env_unset", hint=hint)
 
 
-def _file(around: Environment, path: str) -> str:
+def _file_exists(around: Environment, path: str) -> bool:
+    found = _path(around, path)
+    if exists := found.is_file():
+        around.files_read.add(FileRead(found, "fileexists"))
+    return exists
+
+
+def _file(around: Environment, path: str, function: str) -> str:
     try:
-        return file_text(_path(around, path))
+        text = file_text(found := _path(around, path))
     except UnicodeDecodeError:
         raise CallFailed(f"{path} is not valid UTF-8", 0, code="config.file") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a valid path"
         raise CallFailed(f"cannot read {path}: {reason}", 0, code="config.file") from None
+    around.files_read.add(FileRead(found, function))
+    return text
 
 
 class _TemplateVariables:
@@ -122,7 +131,7 @@ def _templatefile(around: Environment, table: Functions, path: str, variables: d
     wrong = next((name for name in variables if not _VARIABLE.fullmatch(name)), None)
     if wrong is not None:
         raise CallFailed(f'"{wrong}" cannot be the name of a variable', 1)
-    text = _file(around, path)
+    text = _file(around, path, "templatefile")
     mark = SensitiveMark(read=frozenset({text}))
     try:
         return derived(Evaluator(_TemplateVariables(variables), table).evaluate(parse_template(text)), mark)
@@ -143,7 +152,7 @@ def _secret(around: Environment, reference: str) -> Value:
             raise _unset(rest, "A secret has no default.")
         return concealed(around.environ[rest])
     if scheme == "file" and rest:
-        return concealed(_file(around, rest.removeprefix("//")).rstrip("\r\n"))
+        return concealed(_file(around, rest.removeprefix("//"), "secret").rstrip("\r\n"))
     if scheme == _VAULT:
         return concealed(around.vaults.read(_in_vault(rest)))
     hint = 'Use secret("env:NAME"), secret("file:/path") or secret("azurekeyvault://VAULT/NAME").'

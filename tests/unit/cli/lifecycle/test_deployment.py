@@ -85,7 +85,7 @@ def test_a_task_gets_the_deployment_as_its_output_with_the_facts_about_it(projec
     hcl = HCL + 'variable "size" {}\n'
     project.write(hcl)
     (shared, orders) = project.load("orders", variables=("size=2",)).subjects
-    assert shared.output.config["deployed"]["files"] == {}
+    assert "files" not in shared.output.config["deployed"]
     assert "task" not in shared.output.config["deployed"]
     assert orders.output.provider == "container_apps"
     assert orders.output.config["image"] == "a:1"
@@ -93,6 +93,66 @@ def test_a_task_gets_the_deployment_as_its_output_with_the_facts_about_it(projec
     assert (facts["task"], facts["output"], facts["config"]) == ("orders", "servicebus", "dstream.hcl")
     assert facts["files"] == {"dstream.hcl": hcl}
     assert facts["arguments"] == ["--var", "size=2"]
+
+
+def test_files_of_variables_have_names_that_no_other_file_has(project: Project, tmp_path: Path) -> None:
+    project.write(HCL + 'variable "size" {}\n')
+    given = [tmp_path / "dstream.hcl.d" / "dstream.hcl", tmp_path / "size.tfvars"]
+    given[0].parent.mkdir()
+    for path in given:
+        path.write_text("size = 1\n")
+    facts = project.load("orders", variable_files=tuple(given)).subjects[1].output.config["deployed"]
+    assert facts["arguments"] == ["--var-file", "/dstream/dstream.hcl.1", "--var-file", "/dstream/size.tfvars.2"]
+    assert sorted(facts["files"]) == ["dstream.hcl", "dstream.hcl.1", "size.tfvars.2"]
+
+
+def test_the_files_that_a_task_reads_are_deployed_with_it(project: Project, tmp_path: Path) -> None:
+    text = HCL.replace('queue             = "orders"', 'queue = templatefile("queue.txt", { name = local.name })')
+    text = text.replace('image = "a:1"', 'image = file("image/tag.txt")')
+    project.write(
+        text + 'locals {\n  name = fileexists("name.txt") && !fileexists("no.txt") ? file("name.txt") : ""\n}\n'
+    )
+    (tmp_path / "image").mkdir()
+    for name, content in (("queue.txt", "${name}-1"), ("name.txt", "orders"), ("image/tag.txt", "a:1")):
+        (tmp_path / name).write_text(content)
+    _, orders, returns = project.load().subjects
+    assert orders.output.config["deployed"]["output_config"]["queue"] == "orders-1"
+    assert orders.output.config["deployed"]["files"].items() >= {"queue.txt": "${name}-1", "name.txt": "orders"}.items()
+    assert list(returns.output.config["deployed"]["files"]) == ["dstream.hcl"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "function"),
+    [
+        ('file("sub/a.txt")', "file"),
+        ('secret("file:a.txt")', "secret"),
+        ('tostring(fileexists("sub/a.txt"))', "fileexists"),
+    ],
+)
+def test_a_file_that_the_container_would_not_have_is_refused(
+    expression: str, function: str, project: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("a.txt", "sub/a.txt"):
+        (tmp_path / name).write_text("orders")
+    project.write(HCL.replace('"orders"\n    }', f"{expression}\n    }}"))
+    with pytest.raises(ConfigErrors) as refused:
+        project.load("orders")
+    (error,) = refused.value.errors
+    assert error.code == "deploy.file"
+    assert f"a.txt with {function}()" in error.message
+    assert len(project.load("returns").subjects) == 2, "another task does not read it"
+
+
+def test_a_secret_in_a_file_that_a_task_reads_is_refused(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "queue.yaml").write_text('queue: orders\npassword: "hunter2"\n')
+    project.write(HCL.replace('"orders"\n    }', 'yamldecode(file("queue.yaml")).queue\n    }'))
+    with pytest.raises(ConfigErrors) as refused:
+        project.load("orders")
+    (error,) = refused.value.errors
+    assert error.code == "deploy.literal_secret"
+    assert error.place is not None
+    assert (Path(error.place.file).name, error.place.line) == ("queue.yaml", 2)
 
 
 def test_a_secret_that_only_the_container_has_need_not_be_set_here(project: Project) -> None:
@@ -124,6 +184,7 @@ def test_a_secret_variable_is_refused(project: Project) -> None:
     (error,) = refused.value.errors
     assert error.code == "deploy.literal_secret"
     assert "hunter2" not in error.message
+    assert names(project.load("orders", destroys=True, variables=("api_token=hunter2",))) == ["orders"]
 
 
 def test_the_value_of_a_sensitive_variable_is_refused_and_not_shown(project: Project) -> None:
