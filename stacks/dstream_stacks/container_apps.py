@@ -115,5 +115,10 @@ def file_secret(name: str) -> str:
 
 
 def secret_name(variable: str) -> str:
-    """`MSSQL_CONNECTION_STRING` -> `mssql-connection-string`"""
-    return variable.lower().replace("_", "-")
+    """`MSSQL_CONNECTION_STRING` -> `mssql-connection-string`. Variables that differ only in case, or whose names would
+    not start and end with a letter or digit as Azure requires (`ContainerAppInvalidSecretName`), get a hash.
+    """
+    name = variable.lower().replace("_", "-")
+    if name.replace("-", "_").upper() == variable and name.strip("-") == name:
+        return name
+    return f"variable-{hashlib.sha256(variable.encode()).hexdigest()[:12]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from dstream_stacks.container_apps import (
     Workspace,
     as_document,
     assignment_name,
+    secret_name,
 )
 from dstream_stacks.container_apps_program import app_program, shared_program
 
@@ -146,6 +148,12 @@ def test_secrets_are_references_to_key_vault_that_the_identity_reads(
         "keyVaultUrl": "https://kv-retail.vault.azure.net/secrets/mssql",
         "identity": "id of id-orders",
     } in app[ids.CONTAINER_APP, "orders"]["configuration"]["secrets"]
+
+
+def test_every_variable_has_a_secret_of_its_own_with_a_name_that_azure_accepts() -> None:
+    names = [secret_name(each) for each in ("DB", "db", "_DB", "DB_", "D__B", "_")]
+    assert len(set(names)) == len(names)
+    assert [each for each in names if not re.fullmatch("[a-z0-9]([-a-z0-9]*[a-z0-9])?", each)] == []
 
 
 def test_the_configuration_is_mounted_as_a_file_and_a_change_of_it_starts_a_revision(
