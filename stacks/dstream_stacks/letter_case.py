@@ -45,6 +45,7 @@ class _Spelling:
             queues=tuple(self._named(each, "queueName") for each in spec.queues),
             topics=tuple(self._topic(each) for each in spec.topics),
             authorization_rules=tuple(self._authorization_rule(each) for each in spec.authorization_rules),
+            publisher=spec.publisher and self._authorization_rule(spec.publisher),
             role_assignments=tuple(self._role_assignment(each) for each in spec.role_assignments),
         )
 

@@ -40,6 +40,7 @@ def spec(*, upper: bool) -> ServiceBusSpec:
             AuthorizationRule(name=name("send"), rights=("Send",)),
             AuthorizationRule(name=name("send"), rights=("Send",), queue=name("orders")),
         ),
+        publisher=AuthorizationRule(name=name("send"), rights=("Send",), queue=name("orders")),
         role_assignments=(
             RoleAssignment(role="Sender", principal_id="p", queue=name("orders")),
             RoleAssignment(role="Receiver", principal_id="p", topic=name("events"), subscription=name("audit")),
