@@ -18,6 +18,8 @@ from dstream_stacks.container_apps import (
 )
 
 _VOLUME = "configuration"
+_PROBE_TIMEOUT_S = 5
+"""A busy stream on a quarter of a core can take longer to answer than Azure's default of 1 s."""
 _TERMINATION_GRACE_PERIOD_S = 60
 """A run drains for at most 25 s. Container Apps allows up to 600 s (Microsoft, "Application lifecycle management in
 Azure Container Apps").
@@ -66,8 +68,8 @@ def _container(spec: AppSpec, client_id: Any) -> args.ContainerArgs:
         ],
         resources=args.ContainerResourcesArgs(cpu=spec.cpu, memory=f"{spec.cpu * 2:g}Gi"),
         probes=[
-            _probe("Startup", "/healthz", period_s=5, failures=30),
-            _probe("Liveness", "/healthz", period_s=30, failures=3),
+            _probe("Startup", "/healthz", period_s=15, failures=10),
+            _probe("Liveness", "/healthz", period_s=10, failures=6),
             _probe("Readiness", "/readyz", period_s=10, failures=3),
         ],
         volume_mounts=[args.VolumeMountArgs(volume_name=_VOLUME, mount_path=CONFIGURATION_FOLDER)],
@@ -75,9 +77,11 @@ def _container(spec: AppSpec, client_id: Any) -> args.ContainerArgs:
 
 
 def _probe(kind: str, path: str, *, period_s: int, failures: int) -> args.ContainerAppProbeArgs:
+    """`failures`: at most 10 (ARM reference, Microsoft.App/containerApps, ContainerAppProbe)."""
     return args.ContainerAppProbeArgs(
         type=kind,
         http_get=args.ContainerAppProbeHttpGetArgs(path=path, port=METRICS_PORT),
         period_seconds=period_s,
         failure_threshold=failures,
+        timeout_seconds=_PROBE_TIMEOUT_S,
     )

@@ -177,6 +177,7 @@ def test_probes_ask_the_endpoints_of_the_metrics_port(container: dict[str, Any])
         "Liveness": ("/healthz", 9100),
         "Readiness": ("/readyz", 9100),
     }
+    assert all(1 <= each["failureThreshold"] <= 10 for each in container["probes"]), "Azure's range"
 
 
 def test_roles_are_assigned_to_the_identity_on_single_resources(app: dict[tuple[str, str], dict[str, Any]]) -> None:
