@@ -232,7 +232,9 @@ def _container_app(
     """Declare the app, after the roles that it needs to pull its image and read its secrets.
 
     It has no ingress. One revision is active: the next one starts as a standby, is ready at once, and takes over when
-    Container Apps deactivates the last one (Microsoft, "Update and deploy changes in Azure Container Apps").
+    Container Apps deactivates the last one (Microsoft, "Update and deploy changes in Azure Container Apps"). Without a
+    name, the workload profile is Consumption; an existing environment of the type Consumption only refuses any name
+    (Azure/bicep-registry-modules, issue 2517).
     """
     from pulumi_azure_native.app._inputs import ManagedServiceIdentityArgs
     from pulumi_azure_native.app.container_app import ContainerApp
@@ -245,7 +247,6 @@ def _container_app(
         managed_environment_id=spec.environment
         if spec.environment.startswith("/")
         else azure.id(ids.ENVIRONMENT, {"environmentName": spec.environment}),
-        workload_profile_name="Consumption",
         identity=ManagedServiceIdentityArgs(type="UserAssigned", user_assigned_identities=[identity.id]),
         configuration=configuration(spec, identity.id),
         template=template(spec, identity.client_id),

@@ -71,7 +71,7 @@ CONTAINER_APP_TYPES = (
             Property("managedEnvironmentId", replaces=True),
             TAGS,
             Property("template", "nested"),
-            Property("workloadProfileName"),
+            Property("workloadProfileName", "text", "Consumption"),
         ),
         (
             "azureApiVersion", "customDomainVerificationId", "deploymentErrors", "eventStreamEndpoint",

@@ -113,6 +113,7 @@ def test_one_revision_is_active_and_the_number_of_replicas_is_fixed(
     found = app[ids.CONTAINER_APP, "orders"]
     assert found["configuration"]["activeRevisionsMode"] == "Single"
     assert "ingress" not in found["configuration"]
+    assert "workloadProfileName" not in found, "an environment of the type Consumption only refuses a name"
     assert found["template"]["scale"] == {"minReplicas": 2, "maxReplicas": 2}
     assert 25 < found["template"]["terminationGracePeriodSeconds"] <= 600
     assert found["managedEnvironmentId"] == f"{GROUP}/providers/Microsoft.App/managedEnvironments/cae-retail"
