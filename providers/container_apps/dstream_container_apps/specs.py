@@ -164,7 +164,8 @@ def _destination(config: Config, deployed: Deployed) -> str:
     for kind in ("queue", "topic"):
         entity = settings.get(kind)
         if entity and "{" not in entity and not settings.get("dead_letter"):
-            return f"{scope}/{kind}s/{entity}"
+            # Azure Resource Manager has tildes where names have slashes (Azure/azure-libraries-for-net, issue 462).
+            return f"{scope}/{kind}s/{entity.replace('/', '~')}"
     return scope
 
 

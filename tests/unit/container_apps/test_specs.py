@@ -120,6 +120,7 @@ def test_an_existing_storage_account_can_be_in_another_resource_group() -> None:
     ("output", "scope"),
     [
         ({"topic": "events"}, f"{NAMESPACE}/topics/events"),
+        ({"queue": "team/orders"}, f"{NAMESPACE}/queues/team~orders"),
         ({"queue": "shop-{table}"}, NAMESPACE),
         ({"queue": "orders", "dead_letter": {"queue": "dead"}}, NAMESPACE),
         ({"queue": "orders", "namespace": "sb-retail.servicebus.windows.net"}, f"{NAMESPACE}/queues/orders"),
