@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -13,11 +14,11 @@ from dstream_stacks import resource_ids as ids
 from dstream_stacks.container_apps import as_document
 from dstream_stacks.container_apps_program import Program, app_program, shared_program
 
-from dstream.infra import Contents, Definition, RunProgram, Step, UnrecordedResources
+from dstream.infra import Contents, Definition, Recorded, RunProgram, Step, UnrecordedResources
 from dstream.sdk.errors import ConfigError
 from dstream_container_apps.config import Config
 from dstream_container_apps.display import ContainerAppsDisplay
-from dstream_container_apps.specs import app_spec, check, shared_spec, unset_variables
+from dstream_container_apps.specs import app_spec, check, shared_spec, unset_variables, with_recorded_case
 
 _NAMING = frozenset(
     {
@@ -71,6 +72,7 @@ def definition(config: Config, *, imports: bool, is_made: bool = True) -> Defini
         engine_config={"azure-native:subscriptionId": config.subscription_id} if config.subscription_id else {},
         resource_id=lambda kind, inputs: ids.resource_id(kind, inputs, subscription.id),
         see_ids=subscription.see_ids,
+        continued=partial(_continued, config, imports, is_made),
         config_path_of=_config_path_of,
         naming=_NAMING,
         holds=_holds,
@@ -81,6 +83,13 @@ def definition(config: Config, *, imports: bool, is_made: bool = True) -> Defini
         message=lambda steps: _unset(config),
         display=ContainerAppsDisplay(),
     )
+
+
+def _continued(
+    config: Config, imports: bool, is_made: bool, recorded: Sequence[Recorded], is_destroyed: bool
+) -> Definition | None:
+    spelled = with_recorded_case(config, [each.inputs for each in recorded])
+    return None if spelled == config else definition(spelled, imports=imports, is_made=is_made)
 
 
 def _unset(config: Config) -> str:

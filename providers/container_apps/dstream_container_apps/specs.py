@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from dstream_stacks.container_apps import (
     CONFIGURATION_FOLDER,
     METRICS_PORT,
@@ -43,6 +45,25 @@ def check(config: Config) -> None:
         )
     _registry_server(config)
     _secret_urls(config)
+
+
+def with_recorded_case(config: Config, recorded: Iterable[Mapping[str, Any]]) -> Config:
+    """Return the settings with the recorded spelling of the resource group and the environment. Names in Azure ignore
+    case, but the engine would replace everything in them. `recorded`: the inputs of the resources.
+    """
+    groups: dict[str, str] = {}
+    environments: dict[str, str] = {}
+    for each in recorded:
+        if group := each.get("resourceGroupName"):
+            groups[group.lower()] = group
+        if environment := each.get("environmentName") or each.get("managedEnvironmentId"):
+            own = environment.rpartition("/")[2]
+            environments |= {environment.lower(): environment, own.lower(): own}
+    return msgspec.structs.replace(
+        config,
+        resource_group=groups.get(config.resource_group.lower(), config.resource_group),
+        environment=environments.get(config.environment.lower(), config.environment),
+    )
 
 
 def shared_spec(config: Config, deployed: Deployed) -> SharedSpec:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from dstream_container_apps.config import Config, Deployed
-from dstream_container_apps.specs import app_spec, check, shared_spec, unset_variables
+from dstream_container_apps.specs import app_spec, check, shared_spec, unset_variables, with_recorded_case
 from dstream_stacks.container_apps import GrantedRole
 
 from dstream.sdk.errors import ConfigError
@@ -136,6 +136,29 @@ def test_the_identity_may_publish_only_where_the_task_does(output: dict[str, Any
 
 def test_an_output_other_than_servicebus_gets_no_role() -> None:
     assert list(roles(facts=deployed(output="console"))) == ["Storage Blob Data Contributor"]
+
+
+ENVIRONMENT = "/subscriptions/s/resourceGroups/rg-retail/providers/Microsoft.App/managedEnvironments/cae-retail"
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        [{"resourceGroupName": "rg-retail", "environmentName": "cae-retail"}, {"resourceUri": "known later"}],
+        [{"resourceGroupName": "rg-retail"}, {"managedEnvironmentId": ENVIRONMENT}],
+    ],
+    ids=["shared", "app"],
+)
+def test_names_that_differ_from_the_record_in_case_only_change_nothing(recorded: list[dict[str, Any]]) -> None:
+    upper = with_(resource_group="RG-Retail", environment="CAE-Retail")
+    assert with_recorded_case(upper, recorded) == CONFIG
+    other = with_(resource_group="rg-other", environment="cae-other")
+    assert with_recorded_case(other, recorded) == other
+
+
+def test_an_environment_can_be_an_id_in_any_case() -> None:
+    config = with_recorded_case(with_(environment=ENVIRONMENT.upper()), [{"managedEnvironmentId": ENVIRONMENT}])
+    assert config.environment == ENVIRONMENT
 
 
 def test_a_connection_that_needs_the_engine_is_refused() -> None:
