@@ -93,6 +93,7 @@ def app_spec(config: Config, deployed: Deployed) -> AppSpec:
             f'"{name}" is not a valid name of a container app',
             hint="Rename the task: 2 to 32 letters, digits and single hyphens, starting with a letter.",
         )
+    _refuse_dead_letter_file(deployed)
     where = f"{CONFIGURATION_FOLDER}/{deployed.config}" if deployed.config else CONFIGURATION_FOLDER
     options = ("--standby", "--metrics", f"0.0.0.0:{METRICS_PORT}", "--log-format", "json")
     return AppSpec(
@@ -136,6 +137,17 @@ def state_storage(deployed: Deployed) -> StateStorage | None:
             hint="Use https://ACCOUNT.blob.core.windows.net/CONTAINER; the app signs in with its identity.",
         )
     return StateStorage(account=account, container=container)
+
+
+def _refuse_dead_letter_file(deployed: Deployed) -> None:
+    place = deployed.output_config.get("dead_letter")
+    if deployed.output == "servicebus" and isinstance(place, dict) and place.get("file"):
+        raise ConfigError(
+            "container_apps.dead_letter_file",
+            f"{deployed.task} keeps rows that cannot be delivered in a file, and a container app loses its files "
+            "when it restarts",
+            hint="Set queue in dead_letter instead of file.",
+        )
 
 
 def unset_variables(config: Config, deployed: Deployed) -> list[str]:

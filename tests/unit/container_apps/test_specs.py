@@ -161,6 +161,12 @@ def test_an_environment_can_be_an_id_in_any_case() -> None:
     assert config.environment == ENVIRONMENT
 
 
+def test_rows_that_cannot_be_delivered_must_not_be_kept_in_the_container() -> None:
+    with pytest.raises(ConfigError) as refused:
+        app_spec(CONFIG, deployed(output_config={"queue": "orders", "dead_letter": {"file": "/tmp/rejected.jsonl"}}))
+    assert refused.value.code == "container_apps.dead_letter_file"
+
+
 def test_a_connection_that_needs_the_engine_is_refused() -> None:
     with pytest.raises(ConfigError) as refused:
         app_spec(CONFIG, deployed(output_config={"connection": "stack"}))
