@@ -152,7 +152,7 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
         self, context: InfrastructureContext, recorded: str | None, end: Callable[[str], Resource | None]
     ) -> Resource | None:
         """Call `end` if the key ends with the infrastructure. A vault that refuses must not block a clean-up."""
-        if recorded is None or self.config.retain_on_delete:
+        if recorded is None or self.config.retain_on_delete or context.options.exclude:
             return None
         try:
             return end(recorded)

@@ -132,9 +132,13 @@ def test_the_plan_shows_that_a_new_key_changes_the_secret(monkeypatch: pytest.Mo
     assert [provider().plan(context).resources[-1].op for _ in range(3)] == ["same", "update", "update"]
 
 
-@pytest.mark.parametrize("keeps", [False, True])
-def test_destroy_does_not_depend_on_the_vault(monkeypatch: pytest.MonkeyPatch, keeps: bool) -> None:
-    """With `retain_on_delete`, the key stays valid, and so does the secret."""
+@pytest.mark.parametrize(
+    ("keeps", "excluded"), [(False, []), (True, []), (False, ["orders"])], ids=["all", "retained", "excluded"]
+)
+def test_destroy_does_not_depend_on_the_vault(
+    monkeypatch: pytest.MonkeyPatch, keeps: bool, excluded: list[str]
+) -> None:
+    """With `retain_on_delete` and `--exclude`, the key may stay valid, and so does the secret."""
 
     def denied(self: KeyVaults, secret: KeyVaultSecret) -> str:
         raise AuthError("keyvault.no_access", "access denied")
@@ -143,9 +147,10 @@ def test_destroy_does_not_depend_on_the_vault(monkeypatch: pytest.MonkeyPatch, k
     monkeypatch.setattr(KeyVaults, "find", denied)
     monkeypatch.setattr("dstream_servicebus.provider._connection_string", lambda context: "Endpoint=known")
     said: list[str] = []
-    context = SimpleNamespace(options=LifecycleOptions(), diagnostic=lambda severity, message: said.append(message))
+    options = LifecycleOptions(exclude=excluded)
+    context = SimpleNamespace(options=options, diagnostic=lambda severity, message: said.append(message))
     assert provider(retain_on_delete=keeps).destroy(cast("InfrastructureContext", context)) == Result()
-    assert said == ([] if keeps else [f"{NAME} stays in place: access denied"])
+    assert said == ([] if keeps or excluded else [f"{NAME} stays in place: access denied"])
 
 
 def provider(**settings: bool) -> ServiceBus:
