@@ -57,7 +57,7 @@ def _container(spec: AppSpec, client_id: Any) -> args.ContainerArgs:
     """`AZURE_CLIENT_ID` selects the user-assigned identity for DefaultAzureCredential (Microsoft, "Managed identities
     in Azure Container Apps"). Memory: 2 GiB per core (Microsoft, "Containers in Azure Container Apps", Allocations).
     """
-    plain = {CONFIGURATION_DIGEST: digest(spec.files)[:16], "AZURE_CLIENT_ID": client_id, **spec.env}
+    plain = {CONFIGURATION_DIGEST: digest(spec.files)[:32], "AZURE_CLIENT_ID": client_id, **spec.env}
     return args.ContainerArgs(
         name="dstream",
         image=spec.image,

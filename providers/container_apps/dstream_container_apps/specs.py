@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from dstream_stacks.container_apps import (
+    CONFIGURATION_DIGEST,
     CONFIGURATION_FOLDER,
     METRICS_PORT,
     AppSpec,
@@ -45,6 +46,13 @@ def check(config: Config) -> None:
         )
     _registry_server(config)
     _secret_urls(config)
+    for setting, names in (("env", config.env), ("secrets", config.secrets)):
+        if CONFIGURATION_DIGEST in names:
+            raise ConfigError(
+                "container_apps.set_twice",
+                f"{CONFIGURATION_DIGEST} is set by `dstream deploy`",
+                config_path=f"{setting}.{CONFIGURATION_DIGEST}",
+            )
 
 
 def with_recorded_case(config: Config, recorded: Iterable[Mapping[str, Any]]) -> Config:

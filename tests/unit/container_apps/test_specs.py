@@ -197,6 +197,16 @@ def test_a_registry_and_a_vault_are_readable_by_the_identity() -> None:
             "container_apps.set_twice",
             "env.A",
         ),
+        (
+            {"env": {"DSTREAM_CONFIGURATION_DIGEST": "1"}},
+            "container_apps.set_twice",
+            "env.DSTREAM_CONFIGURATION_DIGEST",
+        ),
+        (
+            {"secrets": {"DSTREAM_CONFIGURATION_DIGEST": "azurekeyvault://kv-retail/a"}},
+            "container_apps.set_twice",
+            "secrets.DSTREAM_CONFIGURATION_DIGEST",
+        ),
     ],
 )
 def test_settings_that_azure_would_refuse_are_errors(settings: dict[str, Any], code: str, path: str) -> None:

@@ -167,6 +167,8 @@ def test_the_configuration_is_mounted_as_a_file_and_a_change_of_it_starts_a_revi
     secret = app[ids.CONTAINER_APP, "orders"]["configuration"]["secrets"][0]
     assert secret["name"] == file["secretRef"]
     assert secret["value"] == "task {}"
+    digest = container["env"][0]["value"]
+    assert len(digest) == 32, "short enough to read, too long to find two configurations with the same"
     changed = declared(app_program(msgspec.structs.replace(APP, files={"dstream.hcl": "task { }"})))
     assert changed[ids.CONTAINER_APP, "orders"]["template"] != app[ids.CONTAINER_APP, "orders"]["template"]
 
