@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,8 @@ def load_deployment(
     name, block = _chosen(project, wanted)
     recorded = deployed_tasks(project, name)
     files = {} if by_record else _files(project, options)
-    given = {} if by_record else _facts(project, options, files)
+    secrets: frozenset[str] = frozenset() if by_record else _secrets(project, options)
+    given = {} if by_record else _facts(project, options, files, secrets)
     like = next(iter(project.tasks.values()), None)
     if like is None:
         raise ConfigError(
@@ -86,15 +88,15 @@ def load_deployment(
         _refuse_in_use(name, set(recorded) - {task.name for task in chosen})
     subjects = list(shared)
     for task in chosen:
-        contents = {} if by_record else _contents(project, options, files, task.name)
+        contents = {} if by_record else _contents(project, options, files, secrets, task.name)
         subjects.append(replace(task, output=_with(block, given | contents | _of_task(task))))
     by_name = {task.name: task for task in subjects}
     return Deployment(name, replace(project, tasks={**project.tasks, **by_name}), subjects)
 
 
-def _facts(project: Project, options: Options, files: Mapping[str, Path]) -> dict[str, Any]:
+def _facts(project: Project, options: Options, files: Mapping[str, Path], secrets: Collection[str]) -> dict[str, Any]:
     """What the provider gets to know about the project. Raises ConfigError, ConfigErrors."""
-    _refuse_literal_secrets(project, options, files)
+    _refuse_literal_secrets(options, files, secrets)
     return {
         "env": {"DSTREAM_STATE_URL": url} if (url := _state_url(project)) and not project.settings.state.url else {},
         "config": "" if project.path.is_dir() else project.path.name,
@@ -220,17 +222,27 @@ def _arguments(options: Options, files: Mapping[str, Path]) -> list[str]:
     return arguments + [part for text in options.variables for part in ("--var", text)]
 
 
-def _contents(project: Project, options: Options, files: Mapping[str, Path], task: str) -> dict[str, Any]:
+def _contents(
+    project: Project, options: Options, files: Mapping[str, Path], secrets: Collection[str], task: str
+) -> dict[str, Any]:
     """The contents of the files that the container of a task needs. Raises ConfigError, ConfigErrors."""
     read = _files_read(project, options, task)
-    _refuse_literal_secrets(project, options, read)
+    _refuse_literal_secrets(options, read, secrets)
     return {"files": _texts({**files, **read})}
 
 
-def _refuse_literal_secrets(project: Project, options: Options, files: Mapping[str, Path]) -> None:
+def _secrets(project: Project, options: Options) -> frozenset[str]:
+    """The secrets that the configuration evaluates to, also for other tasks: each container gets all of the files."""
+    with suppress(ConfigError, ConfigErrors):  # an error in another task
+        project = load_project(options, ask_vaults=False, defer_unset=True)
+    found = set(project.state.secrets)
+    for task in project.tasks.values():
+        found.update(*(block.secrets for block in task.providers), *(block.secrets for block in task.transforms))
+    return frozenset(found)
+
+
+def _refuse_literal_secrets(options: Options, files: Mapping[str, Path], known: Collection[str]) -> None:
     """Raise ConfigErrors for secrets in the files and variables: whoever can read the container app could read them."""
-    blocks = [block for task in project.tasks.values() for block in task.providers]
-    known = frozenset().union(*(block.secrets for block in blocks), project.state.secrets)
     found = [
         ConfigError(
             "deploy.literal_secret",

@@ -197,6 +197,17 @@ def test_the_value_of_a_sensitive_variable_is_refused_and_not_shown(project: Pro
     assert "4711" not in error.place.source_line
 
 
+def test_a_secret_of_another_task_is_refused_because_the_file_contains_it(project: Project) -> None:
+    console = 'output { provider = "console" }'
+    text = HCL.replace(console, 'output {\n    provider = "console"\n    config { pin = var.pin }\n  }')
+    project.write(text + 'variable "pin" {\n  sensitive = true\n  default = "4711-0815-42"\n}\n')
+    with pytest.raises(ConfigErrors) as refused:
+        project.load("orders")
+    assert [each.code for each in refused.value.errors] == ["deploy.literal_secret"]
+    project.write(text)
+    assert names(project.load("orders")) == ["aca", "orders"], "another error of the other task does not matter"
+
+
 def test_an_address_of_checkpoints_in_the_environment_is_passed_on(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
