@@ -44,6 +44,13 @@ def check(config: Config) -> None:
             f"cpu is {config.cpu:g}; Container Apps has 0.25 to 4 cores, in steps of 0.25",
             config_path="cpu",
         )
+    if config.create_environment and "/" in config.environment:
+        raise ConfigError(
+            "container_apps.created_id",
+            "environment is an id, but one that is created has a name",
+            hint="Set create_environment = false if it exists, or use a name.",
+            config_path="environment",
+        )
     _registry_server(config)
     _secret_urls(config)
     for setting, names in (("env", config.env), ("secrets", config.secrets)):

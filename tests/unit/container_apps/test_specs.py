@@ -187,6 +187,7 @@ def test_a_registry_and_a_vault_are_readable_by_the_identity() -> None:
         ({"cpu": 0.3}, "container_apps.bad_cpu", "cpu"),
         ({"cpu": 0.0}, "container_apps.bad_cpu", "cpu"),
         ({"cpu": 4.25}, "container_apps.bad_cpu", "cpu"),
+        ({"environment": "/subscriptions/s/cae"}, "container_apps.created_id", "environment"),
         ({"registry": "crretail"}, "container_apps.bad_id", "registry"),
         ({"vault": REGISTRY}, "container_apps.bad_id", "vault"),
         ({"registry": REGISTRY, "image": "docker.io/dstream"}, "container_apps.other_registry", "image"),
