@@ -133,9 +133,13 @@ class Request:
         return answers if needs_infrastructure else [_without_infrastructure(answer) for answer in answers]
 
     def refuse_declared_twice(self, options: Options) -> None:
-        """Raise ConfigErrors if one of the tasks declares what another task of the file declares, too."""
+        """Raise ConfigErrors if one of the tasks declares what another task of the file declares, too; of a deployment,
+        another one of these tasks.
+        """
         if self._deployment:
-            return  # what tasks share is declared once
+            apps = [task for task in self.tasks if task.name != self._deployment.name]
+            self._refuse_claims(self.project, [Checkable(task, task.output, task.output.config) for task in apps])
+            return
         outputs = [spec_of(task.output, self.project).argv for task in self.tasks]
         references = {None, *(task.output.provider_ref for task in self.tasks)}  # others need not be pulled
         try:
@@ -149,9 +153,12 @@ class Request:
             ]
         except (ConfigError, ConfigErrors):
             return  # an error in another task
-        if len(others) < 2:
+        self._refuse_claims(whole, others)
+
+    def _refuse_claims(self, project: Project, blocks: Sequence[Checkable]) -> None:
+        if len(blocks) < 2:
             return
-        found = problems_in(whole, others, only_claims=True, of=self.names)
+        found = problems_in(project, blocks, only_claims=True, of=self.names)
         if found:
             raise ConfigErrors(found)
 

@@ -29,10 +29,10 @@ class ContainerApps(OutputProvider["Config"], PulumiInfrastructure["Config"]):
 
     @classmethod
     def check_config(cls, config: Config) -> Sequence[Claim]:
-        from dstream_container_apps.specs import check
+        from dstream_container_apps.specs import check, claims_of
 
         check(config)
-        return ()
+        return claims_of(config)
 
     def definition(self, context: InfrastructureContext) -> Definition:
         from dstream_container_apps.definition import definition

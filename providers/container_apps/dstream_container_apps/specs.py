@@ -21,6 +21,7 @@ from dstream_stacks.container_apps import (
 from dstream_stacks.naming import kebab
 
 from dstream.key_vault.secret import KeyVaultSecret
+from dstream.sdk import Claim
 from dstream.sdk.errors import ConfigError
 from dstream_container_apps.config import Config, Deployed
 
@@ -60,6 +61,14 @@ def check(config: Config) -> None:
                 f"{CONFIGURATION_DIGEST} is set by `dstream deploy`",
                 config_path=f"{setting}.{CONFIGURATION_DIGEST}",
             )
+
+
+def claims_of(config: Config) -> list[Claim]:
+    """Return the container app of the task, whose name tasks such as `EuOrders` and `eu_orders` share."""
+    if config.deployed is None or not config.deployed.task:
+        return []
+    name = f"{kebab(config.deployed.task)} in {config.resource_group}"
+    return [Claim(name.lower(), f"container app {name}")]
 
 
 def with_recorded_case(config: Config, recorded: Iterable[Mapping[str, Any]]) -> Config:

@@ -11,6 +11,7 @@ import pytest
 from dstream.cli.lifecycle.commands import destroy, init, plan, status
 from dstream.cli.lifecycle.deploy import deploy
 from dstream.cli.lifecycle.deployment import Deployment, load_deployment
+from dstream.cli.lifecycle.request import Request
 from dstream.cli.options import Options
 from dstream.errors import ConfigError, ConfigErrors, RefusedError
 
@@ -253,6 +254,22 @@ def test_a_deployed_task_that_left_the_file_can_still_be_destroyed(project: Proj
     assert "old" in names(project.load(by_record=True))
     with pytest.raises(ConfigError, match='unknown task "old"'):
         project.load("old")
+
+
+def test_two_tasks_with_the_same_app_are_refused(project: Project) -> None:
+    settings = 'resource_group = "rg"\n    location = "westeurope"\n    environment = "cae"\n    image = "a:1"'
+    hcl = HCL.replace('image = "a:1"', settings)
+    for second, is_refused in (("order-lines", True), ("returns", False)):
+        project.write(hcl.replace('task "orders"', 'task "OrderLines"').replace('task "returns"', f'task "{second}"'))
+        request = Request(Options(config=project.file, deployment="aca"), None)
+        if not is_refused:
+            request.refuse_declared_twice(Options())
+            continue
+        with pytest.raises(ConfigErrors) as refused:
+            request.refuse_declared_twice(Options())
+        (error,) = refused.value.errors
+        assert error.code == "task.declared_twice"
+        assert "container app order-lines in rg" in error.message
 
 
 @pytest.mark.parametrize("command", [plan, init, status, destroy], ids=lambda command: command.name)
