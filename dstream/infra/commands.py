@@ -54,9 +54,10 @@ class Commands:
 
     def plan(self) -> Plan:
         """Return what init or destroy would do. Takes no lock and writes nothing."""
-        self._session.install_plugins()
         destroy = self._options.destroy
         record = self._record(is_destroyed=destroy)
+        if record is not None or not destroy:
+            self._session.install_plugins()
         if self._definition.unrecorded and self._options.refresh and not destroy:
             known = [(each.type, each.name) for each in record.resources] if record else []
             known += [(each.type, each.name) for each in record.pending] if record else []
@@ -115,7 +116,6 @@ class Commands:
 
     def status(self) -> Status:
         """Compare recorded with actual infrastructure."""
-        self._session.install_plugins()
         record = self._record(is_destroyed=True)
         if record is None or not record.is_initialised:
             return Status(message=f"{_NOTHING_RECORDED}; run `dstream init`", where=self._definition.where)
@@ -123,6 +123,7 @@ class Commands:
             count = len(record.names)
             message = f"{count:,} recorded, not compared with the actual {'resource' if count == 1 else 'resources'}"
             return Status((), record.outputs, message, where=self._definition.where)
+        self._session.install_plugins()
         if self._options.refresh_only:
             events = self._in_turn(self._refreshed)
             record = self._session.record() or record
@@ -143,7 +144,6 @@ class Commands:
 
     def destroy(self) -> Result:
         """Delete what init created, then the record."""
-        self._session.install_plugins()
         return self._in_turn(self._destroy)
 
     def _in_turn(self, work: Callable[[], T]) -> T:
@@ -233,6 +233,7 @@ class Commands:
         record = self._record(is_destroyed=True)
         if record is None:
             return Result(message=f"nothing to do: {_NOTHING_RECORDED}")
+        self._session.install_plugins()
         state = record.digest
         if record.pending:
             record = self._recover(record)

@@ -110,6 +110,21 @@ def test_a_deletion_reads_the_resources_again_only_if_its_preview_found_drift(re
     assert session.destroy.call_args.kwargs["refresh"] is not recorded
 
 
+@pytest.mark.parametrize("command", ["status", "destroy", "plan"])
+def test_no_plugin_is_downloaded_to_find_that_nothing_is_recorded(command: str, tmp_path: Path) -> None:
+    session = session_at(StackLocation("orders", "dev", tmp_path, tmp_path.as_uri()))
+    session.record.return_value = None
+    getattr(commands(session, destroy=command == "plan"), command)()
+    session.install_plugins.assert_not_called()
+
+
+def test_status_without_refresh_needs_no_plugin(tmp_path: Path) -> None:
+    session = session_at(StackLocation("orders", "dev", tmp_path, tmp_path.as_uri()))
+    session.record.return_value = RECORD
+    assert commands(session, refresh=False).status().message == "1 recorded, not compared with the actual resource"
+    session.install_plugins.assert_not_called()
+
+
 def test_waiting_for_a_remote_lock_reads_no_resource() -> None:
     session = session_at(StackLocation("orders", "dev", Path("work"), "azblob://state"))
     locked = ConcurrentUpdateError(CommandResult("", "the stack is currently locked", 1))
