@@ -13,6 +13,7 @@ from dstream.cli.lifecycle.deploy import deploy
 from dstream.cli.lifecycle.deployment import Deployment, load_deployment
 from dstream.cli.lifecycle.request import Request
 from dstream.cli.options import Options
+from dstream.config import load
 from dstream.errors import ConfigError, ConfigErrors, RefusedError
 
 HCL = """
@@ -118,7 +119,11 @@ def test_the_files_that_a_task_reads_are_deployed_with_it(project: Project, tmp_
         (tmp_path / name).write_text(content)
     _, orders, returns = project.load().subjects
     assert orders.output.config["deployed"]["output_config"]["queue"] == "orders-1"
-    assert orders.output.config["deployed"]["files"].items() >= {"queue.txt": "${name}-1", "name.txt": "orders"}.items()
+    (mounted := tmp_path / "mounted").mkdir()
+    for name, content in orders.output.config["deployed"]["files"].items():
+        (mounted / name).write_text(content)
+    run = load(mounted / "dstream.hcl", environ={"ASB_CONNECTION_STRING_OF_ORDERS": "a"}, only=["orders"])
+    assert run.tasks["orders"].output.config["queue"] == "orders-1"
     assert list(returns.output.config["deployed"]["files"]) == ["dstream.hcl"]
 
 
