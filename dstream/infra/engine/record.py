@@ -165,7 +165,7 @@ class StackRecord:
         """
         found = list(self._resources)
         for each in resources:
-            found = _with(found, {**each, "initErrors": [_OUTCOME_UNKNOWN]})
+            found = _with(found, _possible(each))
         return {**self._exported, "deployment": {**self._deployment, "resources": found}}
 
     def without(self, urns: Collection[str]) -> dict[str, Any]:
@@ -174,15 +174,15 @@ class StackRecord:
         return {**self._exported, "deployment": {**self._deployment, "resources": kept}}
 
     def settled(self, ids: Mapping[str, str]) -> dict[str, Any]:
-        """Return the export without pending operations. A creation whose id is known counts as done; a refresh then
-        drops it if it does not exist.
+        """Return the export without pending operations. A creation whose id is known counts as done, with the mark: a
+        refresh then drops it if it does not exist.
         """
         deployment = dict(self._deployment)
         resources = list(self._resources)
         for operation in deployment.pop("pending_operations", None) or ():
             made = dict(operation["resource"])
             if made["urn"] in ids:
-                resources = _with(resources, {**made, "id": ids[made["urn"]]})
+                resources = _with(resources, _possible({**made, "id": ids[made["urn"]]}))
         deployment["resources"] = resources
         return {**self._exported, "deployment": deployment}
 
@@ -216,6 +216,10 @@ def _without_references(resource: Mapping[str, Any], urns: Collection[str]) -> d
             for name, found in result["propertyDependencies"].items()
         }
     return result
+
+
+def _possible(resource: Mapping[str, Any]) -> dict[str, Any]:
+    return {**resource, "initErrors": [_OUTCOME_UNKNOWN]}
 
 
 def _is_possible(resource: Mapping[str, Any]) -> bool:

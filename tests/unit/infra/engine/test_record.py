@@ -74,6 +74,8 @@ def test_a_pending_creation_counts_as_created_if_its_id_is_known() -> None:
         (URN + "q1", "/queues/q1"),
         (URN + "q2", "/queues/q2"),
     ]
+    # A kill before the refresh that looks it up must not leave it recorded as if it existed.
+    assert [each.name for each in StackRecord({"deployment": settled}).pending] == ["q2"]
 
 
 def test_a_pending_replacement_marks_the_old_resource_for_deletion() -> None:
@@ -102,7 +104,11 @@ def test_a_replacement_with_the_same_id_takes_the_place_of_the_deleted_one() -> 
 
     resources = record.settled({URN + "q1": "/queues/q1"})["deployment"]["resources"]
 
-    assert resources[1:] == [{**making, "id": "/queues/q1"}, queue("q2")]
+    assert [(each["id"], each["inputs"]) for each in resources[1:]] == [
+        ("/queues/q1", making["inputs"]),
+        ("/queues/q2", queue("q2")["inputs"]),
+    ]
+    assert not any(each.get("pendingReplacement") for each in resources)
 
 
 def test_a_creation_that_may_have_succeeded_is_pending_until_its_outcome_is_known() -> None:
