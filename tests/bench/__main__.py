@@ -33,6 +33,7 @@ SUBJECTS = (
     "end_to_end",
     "plan",
     "infrastructure",
+    "infrastructure_many",
     "infrastructure_entities",
 )
 
