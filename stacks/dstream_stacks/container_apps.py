@@ -52,6 +52,7 @@ class SharedSpec(_Value, frozen=True, kw_only=True):
     subscription_id: str = ""
     """Empty: that of the credentials."""
     resource_group: str
+    create_resource_group: bool = False
     location: str
     environment: str = ""
     """Empty: it exists already."""

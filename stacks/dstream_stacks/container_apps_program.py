@@ -35,6 +35,8 @@ def shared_program(
     def program() -> Awaitable[object] | None:
         azure = _Azure(spec.subscription_id, spec.resource_group, imports, unrecorded, see)
         common = _common(spec)
+        if spec.create_resource_group:
+            common["resource_group_name"] = _resource_group(spec, azure)
         if spec.environment:
             _environment(spec, azure, common)
         if spec.storage:
@@ -124,6 +126,20 @@ class _Azure:
 
 def _common(spec: SharedSpec | AppSpec) -> dict[str, Any]:
     return {"resource_group_name": spec.resource_group, "location": spec.location, "tags": spec.tags or None}
+
+
+def _resource_group(spec: SharedSpec, azure: _Azure) -> Any:
+    """Declare the group, and return its name."""
+    from pulumi_azure_native.resources.resource_group import ResourceGroup
+
+    name = spec.resource_group
+    return ResourceGroup(
+        name,
+        resource_group_name=name,
+        location=spec.location,
+        tags=spec.tags or None,
+        opts=azure.options(ids.RESOURCE_GROUP, name, {}),
+    ).name
 
 
 def _environment(spec: SharedSpec, azure: _Azure, common: Mapping[str, Any]) -> None:

@@ -43,7 +43,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     """The `config` block of a deployment."""
 
     subscription_id: Annotated[_Name | None, Meta(description="default: the subscription of the credentials")] = None
-    resource_group: Annotated[_Name, Meta(description="an existing resource group")]
+    resource_group: _Name
+    create_resource_group: Annotated[bool, Meta(description="false: it exists already")] = False
     location: Annotated[_Name, Meta(description="the region, e.g. westeurope")]
     environment: Annotated[
         _Name, Meta(description="the Container Apps environment: a name, or the resource ID of an existing one")

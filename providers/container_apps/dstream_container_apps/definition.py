@@ -78,7 +78,7 @@ def definition(config: Config, *, imports: bool, is_made: bool = True) -> Defini
         holds=_holds,
         contents=_contents,
         held="checkpoints",
-        confirmed_by_name=(ids.STORAGE_ACCOUNT,),
+        confirmed_by_name=tuple(_UNLISTED),
         unrecorded=unrecorded,
         message=lambda steps: _unset(config),
         display=ContainerAppsDisplay(),
@@ -127,16 +127,21 @@ def _holds(step: Step) -> int:
 
 
 def _contents(steps: Sequence[Step], run: RunProgram) -> Mapping[str, Contents]:
-    """An account is deleted with all of its containers, including those of others."""
-    unknown = Contents(unknown="Azure Resource Manager does not list blobs")
-    return {each.urn: unknown for each in steps if each.type == ids.STORAGE_ACCOUNT}
+    """Both are deleted with everything in them, including what others created."""
+    return {each.urn: Contents(unknown=_UNLISTED[each.type]) for each in steps if each.type in _UNLISTED}
 
 
 def _config_path_of(resource_type: str, name: str) -> str:
     return _PATHS.get(resource_type, "")
 
 
+_UNLISTED: Mapping[str, str] = {
+    ids.STORAGE_ACCOUNT: "Azure Resource Manager does not list blobs",
+    ids.RESOURCE_GROUP: "DStream does not read what else is in the group of a deployment",
+}
+"""Why the contents of a resource are unknown."""
 _PATHS: Mapping[str, str] = {
+    ids.RESOURCE_GROUP: "resource_group",
     ids.ENVIRONMENT: "environment",
     ids.WORKSPACE: "log_analytics_workspace",
     ids.STORAGE_ACCOUNT: "create_storage_account",

@@ -12,6 +12,7 @@ from dstream_stacks.container_apps import ROLES
 from dstream.sdk import Difference, Resource
 
 _KINDS = {
+    ids.RESOURCE_GROUP: "resource group",
     ids.ENVIRONMENT: "environment",
     ids.CONTAINER_APP: "container app",
     ids.IDENTITY: "identity",

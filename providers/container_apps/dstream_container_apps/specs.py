@@ -100,6 +100,7 @@ def shared_spec(config: Config, deployed: Deployed) -> SharedSpec:
     return SharedSpec(
         subscription_id=config.subscription_id or "",
         resource_group=config.resource_group,
+        create_resource_group=config.create_resource_group,
         location=config.location,
         environment=config.environment if config.create_environment else "",
         workspace=workspace,

@@ -98,16 +98,22 @@ def test_a_deployment_is_planned_applied_updated_and_repaired(provisioned: Make)
 
 
 def test_a_stale_plan_and_the_loss_of_checkpoints_are_refused(provisioned: Make) -> None:
-    name = "guarded"
-    project = provisioned(hcl(name, output=_KEY))
+    name, group = "guarded", "rg-guarded"
+
+    def text(tag: str) -> str:
+        whole = hcl(name, output=_KEY, tag=tag, more="    create_resource_group = true\n")
+        before, block, deployment = whole.partition("deployment")
+        return before + block + deployment.replace('resource_group = "sandbox"', f'resource_group = "{group}"')
+
+    project = provisioned(text("1"))
     project.succeed("deploy", "plan", name, "--out", "plan.json")
-    project.write(hcl(name, output=_KEY, tag="2"))
+    project.write(text("2"))
     stale = project.dstream("deploy", "init", "--plan", "plan.json", "--yes")
     assert stale.returncode == 5
     assert "plan.stale" in stale.stderr
     assert f"dstream deploy plan aca {name}" in stale.stderr
     assert project.records == []
-    project.write(hcl(name, output=_KEY))
+    project.write(text("1"))
     project.succeed("deploy", "init", "--plan", "plan.json", "--yes")
 
     refused = project.dstream("deploy", "destroy", "aca", "--yes")
@@ -116,11 +122,14 @@ def test_a_stale_plan_and_the_loss_of_checkpoints_are_refused(provisioned: Make)
     refused = project.dstream("deploy", "destroy", "--all", "--yes")
     assert refused.returncode == 5
     assert "plan.data_loss" in refused.stderr
-    assert f"dstream deploy destroy aca --allow-data-loss --confirm st{name}" in refused.stderr
-    assert container_app(project, name)["template"]["containers"][0]["image"] == "example.azurecr.io/dstream:1"
-    allowed = ("--allow-data-loss", "--confirm", f"st{name}")
+    assert f"dstream deploy destroy aca --allow-data-loss --confirm {group} --confirm st{name}" in refused.stderr
+    refused = project.dstream("deploy", "destroy", "--all", "--yes", "--allow-data-loss", "--confirm", f"st{name}")
+    assert refused.returncode == 5
+    assert f"{group} may contain checkpoints and resources of others" in refused.stderr
+    assert container_app(project, name, group)["template"]["containers"][0]["image"] == "example.azurecr.io/dstream:1"
+    allowed = ("--allow-data-loss", "--confirm", f"st{name}", "--confirm", group)
     done = by_task(project.succeed("deploy", "destroy", "--all", "--yes", "--json", *allowed))
-    assert done == {"aca": {"delete": 5}, name: {"delete": 3}}
+    assert done == {"aca": {"delete": 6}, name: {"delete": 3}}
     assert project.records == []
     entries = [json.loads(line) for line in (project.dstream.cwd / "audit.jsonl").read_text().splitlines()]
     assert [(each["command"], each["tasks"]) for each in entries if each["phase"] == "result"] == [
@@ -160,8 +169,8 @@ def by_task(output: str) -> dict[str, dict[str, int]]:
     return {each["task"]: each["summary"] for each in json.loads(output)["tasks"]}
 
 
-def container_app(project: Provisioned, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = _request(project, name, "GET")["properties"]
+def container_app(project: Provisioned, name: str, group: str = "sandbox") -> dict[str, Any]:
+    found: dict[str, Any] = _request(project, name, "GET", group=group)["properties"]
     return found
 
 
@@ -170,9 +179,9 @@ def put_container_app(project: Provisioned, name: str, properties: dict[str, Any
     _request(project, name, "PUT", {"properties": properties})
 
 
-def _request(project: Provisioned, name: str, method: str, body: object = None) -> Any:
+def _request(project: Provisioned, name: str, method: str, body: object = None, group: str = "sandbox") -> Any:
     sandbox = project.sandbox
-    path = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/sandbox/providers/Microsoft.App/containerApps/{name}"
+    path = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{group}/providers/Microsoft.App/containerApps/{name}"
     url = f"http://127.0.0.1:{sandbox.settings.admin_port}{ARM_PATH}{path}?api-version=2025-02-02-preview"
     headers = {**authorization(ensure_token(sandbox.folder.control_token)), "Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()

@@ -103,6 +103,15 @@ def test_the_storage_account_has_no_access_by_key_and_none_for_the_public(
     assert shared[ids.BLOB_CONTAINER, "stretail/dstream"]["publicAccess"] == "None"
 
 
+def test_a_resource_group_is_declared_on_request() -> None:
+    found = declared(shared_program(msgspec.structs.replace(SHARED, create_resource_group=True)))
+    assert found[ids.RESOURCE_GROUP, "rg-retail"] == {
+        "resourceGroupName": "rg-retail",
+        "location": "westeurope",
+        "tags": {"team": "sales"},
+    }
+
+
 def test_what_exists_already_is_not_declared() -> None:
     assert declared(shared_program(msgspec.structs.replace(SHARED, environment="", storage=None))) == {}
 
