@@ -102,6 +102,22 @@ def test_each_table_can_have_its_own_entity() -> None:
     assert entities == ["localhost-test-db-cars", "localhost-test-db-sales-order-lines"]
 
 
+def test_spellings_of_an_entitys_name_share_its_lane_which_keeps_their_order() -> None:
+    by_region = router(queue="shop-{Region}")
+
+    entities = [by_region.route(line(Region=region))[0].entity for region in ("EU", "eu", "US")]
+
+    assert entities == ["shop-EU", "shop-EU", "shop-US"]
+
+
+def test_values_that_are_equal_but_differ_as_text_have_different_targets() -> None:
+    by_flag = router(session="{Flag}")
+
+    sessions = [by_flag.route(line(Flag=value))[0].session_id for value in (1, True, 1.0, 1, "1")]
+
+    assert sessions == ["1", "true", "1.0", "1", "1"]
+
+
 def test_messages_of_a_table_can_share_a_session() -> None:
     lane, message = router(session="table").route(line())
 

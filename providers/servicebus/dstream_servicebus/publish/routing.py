@@ -46,6 +46,8 @@ class _Target:
     encoder: Encoder
     origin: tuple[str, str] | None
     """The source and type of a CloudEvent."""
+    types: tuple[type, ...] | None
+    """Of the metadata that determines it; None if it is text. 1, 1.0 and true are equal, but not as text."""
 
 
 class Router:
@@ -69,6 +71,8 @@ class Router:
         self._decode = _envelope_decoder(read, needs_data=needs_data)
         self._no_metadata = self._decode(b'{"metadata":{}}').metadata
         self._targets: dict[Any, _Target] = {}
+        self._spellings = {name.lower(): name for name in routing.names.known()}
+        """Of each entity, the one that all of its events use: its name is not case-sensitive, and it has one lane."""
 
     def route(self, line: bytes, message_id: str = "", traceparent: str = "") -> tuple[LaneKey, Message]:
         """Return a line's lane and message. Raises DataError if the line is invalid or lacks a required field.
@@ -131,7 +135,7 @@ class Router:
             target = self._targets.get(values)
         except TypeError:  # a list or an object among the values is not hashable
             return self._new_target(metadata, columns, session)
-        if target is None:
+        if target is None or (target.types is not None and target.types != _types_of(values[0])):
             target = self._new_target(metadata, columns, session)
             if len(self._targets) >= REMEMBERED:
                 self._targets.clear()
@@ -182,7 +186,9 @@ class Router:
             origin = (source, required(events.type, "cloudevents.type"))
         encoder = Encoder(head)
         check_header(encoder)
-        return _Target(LaneKey(entity, head.session_id, head.partition_key), encoder, origin)
+        lane = LaneKey(self._spellings.setdefault(entity.lower(), entity), head.session_id, head.partition_key)
+        types = _types_of(self._values(metadata))
+        return _Target(lane, encoder, origin, types if set(types) - {str, type(None)} else None)
 
     def _key_session(self, metadata: Any, data: msgspec.Raw) -> str:
         """Return the table and key values, so that the changes of a row stay in order."""
@@ -236,6 +242,11 @@ class Router:
                 config_path=setting,
             )
         return text
+
+
+def _types_of(values: Any) -> tuple[type, ...]:
+    """Of what an attrgetter returned: a tuple, or the value of its only attribute."""
+    return tuple(map(type, values)) if isinstance(values, tuple) else (type(values),)
 
 
 def _target_fields(routing: Routing) -> set[str]:
