@@ -219,8 +219,8 @@ def no_batches(entity: str, kind: str) -> ConfigError:
     return ConfigError(
         "servicebus.no_batches",
         f'{kind} "{entity}" has partitioning and duplicate detection: Service Bus refuses batches for it',
-        hint="Turn one of them off: entity { partitioning = false } or entity { duplicate_detection = false }. "
-        "Both replace the entity.",
+        hint="Turn one of them off: entity { duplicate_detection = false } or, except in Premium, "
+        "entity { partitioning = false }. Both replace the entity.",
         config_path=kind,
     )
 

@@ -63,6 +63,15 @@ def test_a_checkpoint_older_than_the_detection_window_or_than_the_queue(
     assert findings(calm, queue=queue, checkpoint_age=timedelta(minutes=5))[1][0] == "ok"
 
 
+def test_a_topic_without_subscriptions(calm: Broker, new_name: Callable[[], str]) -> None:
+    with calm.administration() as administration:
+        topic = administration.create_topic(new_name(), requires_duplicate_detection=True).name
+        _, warning, _ = findings(calm, topic=topic)
+        administration.create_subscription(topic, "audit")
+    assert (warning[0], warning[2].partition(":")[0]) == ("warning", "subscriptions none")
+    assert [mark for mark, _, _ in findings(calm, topic=topic)] == ["ok", "ok"]
+
+
 def test_each_known_entity_has_its_findings(calm: Broker, new_name: Callable[[], str]) -> None:
     prefix = new_name()
     calm.create_queue(f"{prefix}-a", requires_duplicate_detection=True)

@@ -141,6 +141,7 @@ def test_the_spec_contains_no_secret() -> None:
         ({"sku": "Premium", "entity": {"partitioning": True}}, "servicebus.not_in_tier", "entity.partitioning"),
         ({"entity": {"partitioning": True}}, "servicebus.no_batches", "entity.partitioning"),
         ({"entities": {"orders": {"partitioning": True, "duplicate_detection": True}}}, "servicebus.no_batches", "entities.orders.partitioning"),
+        ({**NEW, "sku": "Premium", "premium_messaging_partitions": 2}, "servicebus.no_batches", "entity.duplicate_detection"),
         ({"sku": "Standard", "entity": {"max_message_size": "2MB"}}, "servicebus.not_in_tier", "entity.max_message_size"),
         ({"entity": {"lock_duration": "6m"}}, "servicebus.out_of_range", "entity.lock_duration"),
         ({"entity": {"duplicate_detection_window": "10s"}}, "servicebus.out_of_range", "entity.duplicate_detection_window"),
@@ -217,3 +218,10 @@ def test_partitioning_is_possible_without_duplicate_detection() -> None:
     (queue,) = spec(entity={"partitioning": True, "duplicate_detection": False}).queues
     assert queue == Queue(name="orders", partitioning=True, duplicate_detection=False)
     assert spec(sku="Basic", entity={"partitioning": True}).queues == (Queue(name="orders", partitioning=True),)
+
+
+def test_a_session_makes_batches_possible_in_a_namespace_with_partitions() -> None:
+    premium = {**NEW, "sku": "Premium", "premium_messaging_partitions": 2}
+    assert spec(**premium, session="table").queues[0].duplicate_detection
+    assert spec(**premium, partition_key="{TableName}").queues[0].duplicate_detection
+    assert not spec(**premium, entity={"duplicate_detection": False}).queues[0].duplicate_detection

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -13,7 +13,7 @@ from dstream_servicebus.config import Routing
 from dstream_servicebus.publish.inspection import Inspected
 from dstream_servicebus.retry import no_batches, session_required
 
-Topic = Literal["sessions", "duplicate_detection"]
+Topic = Literal["sessions", "partitioning", "subscriptions", "duplicate_detection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +31,36 @@ def check_entity(found: Inspected, routing: Routing, entity: str) -> None:
     kind: EntityKind = routing.names.kind
     if found.requires_session and routing.messages.session == "none":
         raise session_required(entity, kind)
-    if found.partitioning and found.duplicate_detection == "on":
+    if found.partitioning and found.duplicate_detection == "on" and not routing.messages.have_partition_keys:
         raise no_batches(entity, kind)
 
 
 def remarks(found: Inspected, routing: Routing, checkpoint_age: timedelta | None = None) -> Iterator[Remark]:
-    """Yield what the settings mean for the task. `checkpoint_age`: None if there is no checkpoint."""
+    """Yield what the settings mean for the task. `checkpoint_age`: None if there is no checkpoint.
+
+    Sources: Microsoft, "Use of partition keys"; pull request 153 of azure-service-bus-emulator-installer (a topic keeps
+    no messages for later subscriptions).
+    """
     if routing.messages.session != "none" and found.requires_session is False and routing.names.kind == "queue":
         yield Remark(
             "sessions",
             "off",
             "the queue has no sessions: consumers may receive the events of a session out of order",
             'Replace the queue by one with sessions, or set session = "none".',
+        )
+    if found.partitioning and not routing.messages.have_partition_keys:
+        yield Remark(
+            "partitioning",
+            "on",
+            "consumers receive events out of order: without a session or partition key, sends go to any partition",
+            "Set session or partition_key, or publish to an entity without partitions.",
+        )
+    if found.subscriptions == 0:
+        yield Remark(
+            "subscriptions",
+            "none",
+            "the topic has no subscriptions: Service Bus accepts events and keeps none of them",
+            "Create a subscription. To send earlier events again: dstream run TASK --reset",
         )
     if found.duplicate_detection == "off":
         yield Remark(
@@ -63,6 +81,17 @@ def remarks(found: Inspected, routing: Routing, checkpoint_age: timedelta | None
         )
     else:
         yield Remark("duplicate_detection", f"on for {found.duplicate_window}" if found.duplicate_window else "on")
+
+
+def advice_on_younger(found: Inspected, younger: Collection[str], entity: str) -> str:
+    """Return how to send the changes again that these entities lack: `entity`, or some subscriptions of it."""
+    advice = "to send them again, stop the run and start it with --reset"
+    if entity in younger or found.duplicate_detection != "on":
+        return advice
+    return (
+        f"{advice}, but not before {found.duplicate_window or 'the duplicate detection window'} has passed: "
+        "until then, the topic's duplicate detection drops them"
+    )
 
 
 def age_of(moment: datetime | None, now: datetime) -> timedelta | None:

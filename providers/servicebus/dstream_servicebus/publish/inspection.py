@@ -24,11 +24,13 @@ class Inspected:
     """For a queue; the subscriptions of a topic have this setting instead. None if unknown."""
     partitioning: bool | None = None
     """None if unknown."""
+    subscriptions: int | None = None
+    """Of a topic. None if unknown."""
     unknown_because: str = ""
 
 
 def inspect(administration: ServiceBusAdministrationClient, entity: str, kind: EntityKind) -> Inspected:
-    """Query the administration endpoint once. Returns "unknown" for settings it cannot read; does not raise."""
+    """Query the administration endpoint. Returns "unknown" for settings it cannot read; does not raise."""
     try:
         if kind == "queue":
             queue = administration.get_queue(entity)
@@ -47,6 +49,7 @@ def inspect(administration: ServiceBusAdministrationClient, entity: str, kind: E
             if isinstance(topic.duplicate_detection_history_time_window, datetime.timedelta)
             else None,
             partitioning=bool(topic.enable_partitioning),
+            subscriptions=administration.get_topic_runtime_properties(entity).subscription_count,
         )
     except ClientAuthenticationError:
         return Inspected("unknown", unknown_because="requires the Manage claim")

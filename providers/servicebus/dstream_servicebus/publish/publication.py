@@ -24,7 +24,7 @@ from dstream_servicebus.connection import Connector
 from dstream_servicebus.publish import sdk_batch
 from dstream_servicebus.publish.batches import Cut, LinkLimits
 from dstream_servicebus.publish.compression import compressed
-from dstream_servicebus.publish.entity_checks import age_of, check_entity, remarks
+from dstream_servicebus.publish.entity_checks import advice_on_younger, age_of, check_entity, remarks
 from dstream_servicebus.publish.inspection import created_after, inspect
 from dstream_servicebus.publish.lanes import LaneKey
 from dstream_servicebus.publish.message import Message
@@ -235,9 +235,10 @@ class Publication:
                 yield Finding("warning", subject, f"{text}: {remark.message}", remark.fix)
             else:
                 yield Finding("ok", subject, text)
+        advice = advice_on_younger(found, dict(younger), entity)
         for name, created_at in younger:
             text = f"{name} was created at {_rfc_3339(created_at)}, after the checkpoint was stored: it lacks changes"
-            yield Finding("warning", subject, text, "To send them again: dstream run TASK --reset")
+            yield Finding("warning", subject, text, f"{advice[0].upper()}{advice[1:]}.")
 
     def _open_one(self, entity: str) -> EntitySender:
         sender, limits = self._connected(entity)
@@ -271,7 +272,8 @@ class Publication:
             return
         with administration:
             found = inspect(administration, entity, self._routing.names.kind)
-            self._warn_of_younger(administration, entity)
+            younger = self._younger(administration, entity)
+        self._warn_of_younger(younger, advice_on_younger(found, dict(younger), entity))
         check_entity(found, self._routing, entity)
         for remark in remarks(found, self._routing, age_of(self._resumes_from, datetime.now(UTC))):
             event = f"servicebus.{remark.topic}"
@@ -288,8 +290,8 @@ class Publication:
             return ()
         return created_after(administration, entity, self._routing.names.kind, self._resumes_from)
 
-    def _warn_of_younger(self, administration: ServiceBusAdministrationClient, entity: str) -> None:
-        for name, created_at in self._younger(administration, entity):
+    def _warn_of_younger(self, younger: Sequence[tuple[str, datetime]], advice: str) -> None:
+        for name, created_at in younger:
             assert self._resumes_from is not None
             self._telemetry.warning(
                 "servicebus.younger_than_checkpoint",
@@ -297,7 +299,7 @@ class Publication:
                 created_at=_rfc_3339(created_at),
                 checkpoint_stored_at=_rfc_3339(self._resumes_from),
                 message="it was created after the checkpoint was stored, so it lacks changes before the checkpoint; "
-                "to send them again, stop the run and start it with --reset",
+                + advice,
             )
 
     def _stuck(self) -> None:

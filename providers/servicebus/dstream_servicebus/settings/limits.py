@@ -199,6 +199,22 @@ def check_partitioning(settings: EntitySettings, detects_duplicates: bool | None
         )
 
 
+def check_partitions(partitions: int | None, detects_duplicates: bool | None, path: PathOf) -> None:
+    """Check an entity of a namespace with so many partitions, whose messages have neither session nor partition key.
+
+    With duplicate detection, their ids are their partition keys, and a batch must have a single one (Microsoft: "Use of
+    partition keys"; "Enable partitioning for an Azure Service Bus Premium namespace").
+    """
+    if (partitions or 1) > 1 and detects_duplicates:
+        raise ConfigError(
+            "servicebus.no_batches",
+            f"premium_messaging_partitions = {partitions} needs a session, a partition_key, or duplicate_detection = "
+            "false: otherwise, Service Bus refuses batches",
+            hint='Set session, e.g. "table" or "key".',
+            config_path=path("duplicate_detection"),
+        )
+
+
 def check_rights(rights: list[Right], path: str) -> None:
     if "Manage" in rights and not {"Listen", "Send"} <= set(rights):
         raise ConfigError(

@@ -108,6 +108,11 @@ class MessageRules:
     time_to_live: NameTemplate | None
     scheduled: NameTemplate | None
 
+    @property
+    def have_partition_keys(self) -> bool:
+        """Whether a session or partition key determines the partition of each message."""
+        return self.session != "none" or self.partition_key is not None
+
 
 def message_rules(settings: MessageSettings) -> MessageRules:
     """Return the typed settings. Raises ConfigError for an invalid one."""

@@ -14,6 +14,7 @@ from dstream_servicebus.config import Config
 from dstream_servicebus.settings import limits
 from dstream_servicebus.settings.ignored import ignored_paths
 from dstream_servicebus.settings.infrastructure import EntitySettings, SubscriptionSettings
+from dstream_servicebus.settings.messages import message_rules
 from dstream_servicebus.specs.namespace import tier_of
 
 DUPLICATE_WINDOW_S = 600.0
@@ -108,6 +109,8 @@ def _checked(config: Config, kind: EntityKind, name: str) -> EntitySettings:
     limits.check_properties(kind, settings, path_of, tier_of(config), config.mode)
     limits.check_duplicate_detection(settings, path_of)
     limits.check_partitioning(settings, detects_duplicates(config, settings), path_of)
+    if not message_rules(config).have_partition_keys:
+        limits.check_partitions(config.premium_messaging_partitions, detects_duplicates(config, settings), path_of)
     return settings
 
 
