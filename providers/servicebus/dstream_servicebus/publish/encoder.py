@@ -77,7 +77,8 @@ class Encoder:
         """What surrounds an id of this length, with the time and the trace context of the last message."""
         self._created_s = 0
         self._traceparent = ""
-        self._sizes: dict[tuple[int, bool], int] = {}
+        self._sizes: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        """What surrounds an id of this length, in bytes: without and with a trace context."""
         self._variants: dict[tuple[str, str | None], Encoder] = {}
 
     def variant(self, *, content_type: str | None = None, content_encoding: str | None = None) -> Encoder:
@@ -97,17 +98,14 @@ class Encoder:
         around = self._prefixes.get(len(message_id))
         if around is None:
             around = self._prefixes[len(message_id)] = self._around_id(len(message_id), created_s, traceparent)
-        size = len(body)
-        if size > 255:
-            return b"%b%b%b%b%b%b" % (around[0], message_id, around[1], _LARGE_DATA, _U32(size), body)
-        return b"%b%b%b%b%c%b" % (around[0], message_id, around[1], _SMALL_DATA, size, body)
+        return b"%b%b%b%b%b" % (around[0], message_id, around[1], data_section(len(body)), body)
 
     def size(self, id_length: int, body_length: int, *, is_traced: bool = False) -> int:
         """Return the size of the encoded message; all in bytes. `is_traced`: it has a `traceparent`."""
-        around = self._sizes.get((id_length, is_traced))
+        around = self._sizes[is_traced].get(id_length)
         if around is None:
             traceparent = "0" * TRACEPARENT_BYTES if is_traced else ""
-            around = self._sizes[id_length, is_traced] = sum(map(len, self._around_id(id_length, 0, traceparent)))
+            around = self._sizes[is_traced][id_length] = sum(map(len, self._around_id(id_length, 0, traceparent)))
         return around + id_length + body_length + (8 if body_length > 255 else 5)
 
     def _around_id(self, id_length: int, created_s: int, traceparent: str) -> tuple[bytes, bytes]:
@@ -138,6 +136,11 @@ class Encoder:
         size = len(opening) + id_length + len(rest)
         before = _header(head) + _annotations(head, created_s) + _PROPERTIES + _compound(0xC0, 0xD0, 13, size) + opening
         return before, rest + _application_properties(head.traced(traceparent))
+
+
+def data_section(size: int) -> bytes:
+    """Return the header of a data section with so many bytes."""
+    return _LARGE_DATA + _U32(size) if size > 255 else _SMALL_DATA + bytes((size,))
 
 
 def _header(head: Head) -> bytes:

@@ -13,7 +13,7 @@ MAX_ID_LENGTH = 128
 def is_id(text: str) -> bool:
     """Whether the text is short enough for an id. Counts UTF-16 code units, as .NET does, on which the service runs;
     that it counts them here is unconfirmed."""
-    return len(text) <= MAX_ID_LENGTH // 2 or len(text.encode("utf-16-le")) <= 2 * MAX_ID_LENGTH
+    return len(text) <= MAX_ID_LENGTH and (text.isascii() or len(text.encode("utf-16-le")) <= 2 * MAX_ID_LENGTH)
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

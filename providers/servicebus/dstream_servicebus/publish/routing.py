@@ -66,8 +66,10 @@ class Router:
         self._values: Callable[[Any], Any] = attrgetter(*keys) if keys else lambda _: None
         self._keyed_columns = keyed.column_count
         self._has_columns = self._fields.column_count > 0
-        read = {*self._fields.metadata_keys, *(("Key", "TableName") if rules.session == "key" else ())}
-        needs_data = rules.body != "envelope" or rules.session == "key" or self._has_columns
+        self._has_key_sessions = rules.session == "key"
+        self._sends_lines = rules.body == "envelope"
+        read = {*self._fields.metadata_keys, *(("Key", "TableName") if self._has_key_sessions else ())}
+        needs_data = not self._sends_lines or self._has_key_sessions or self._has_columns
         self._decode = _envelope_decoder(read, needs_data=needs_data)
         self._no_metadata = self._decode(b'{"metadata":{}}').metadata
         self._targets: dict[Any, _Target] = {}
@@ -80,12 +82,11 @@ class Router:
         `message_id`: the id to use instead of the one that the settings give, for a line that is sent again.
         `traceparent`: the message's trace context, which has no influence on anything else.
         """
-        rules = self._rules
         try:
             envelope = self._decode(line)
             metadata = envelope.metadata or self._no_metadata
             columns = self._fields.columns(envelope.data) if self._has_columns else ()
-            session = self._key_session(metadata, envelope.data) if rules.session == "key" else None
+            session = self._key_session(metadata, envelope.data) if self._has_key_sessions else None
         except _UNREADABLE as error:
             raise _bad_line(line, error) from error
         target = self._target(metadata, columns, session)
@@ -93,9 +94,10 @@ class Router:
         if target.origin is not None:
             encoder, body = self._cloud_event(target, target.origin, event_id, line, _data(envelope.data, line))
         else:
-            encoder, body = target.encoder, line if rules.body == "envelope" else _data(envelope.data, line)
-        context = traceparent if traceparent and has_room_for_trace(encoder) else ""
-        return target.lane, Message.of(encoder, event_id, body, line, traceparent=context)
+            encoder, body = target.encoder, line if self._sends_lines else _data(envelope.data, line)
+        if traceparent and not has_room_for_trace(encoder):
+            traceparent = ""
+        return target.lane, Message.of(encoder, event_id, body, line, (), traceparent)
 
     def id_of(self, line: bytes) -> str:
         """Return the message id of a line, even if it is not a valid event."""
@@ -267,11 +269,11 @@ def _escaped(value: str) -> str:
 
 def _envelope_decoder(fields: Iterable[str], *, needs_data: bool) -> Callable[[bytes], Any]:
     names = sorted({"Id", *fields})
-    metadata = msgspec.defstruct("Metadata", [(name, Any, None) for name in names], frozen=True)
+    metadata = msgspec.defstruct("Metadata", [(name, Any, None) for name in names], frozen=True, gc=False)
     shape: list[tuple[str, Any, Any]] = [("metadata", metadata | None, None)]
     if needs_data:
         shape.append(("data", msgspec.Raw, msgspec.Raw(b"")))
-    return msgspec.json.Decoder(msgspec.defstruct("Envelope", shape)).decode
+    return msgspec.json.Decoder(msgspec.defstruct("Envelope", shape, gc=False)).decode
 
 
 def _start(line: bytes) -> str:
