@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+import certifi
 from azure.servicebus import ServiceBusClient, TransportType
 from azure.servicebus.management import ServiceBusAdministrationClient
 
@@ -16,6 +19,8 @@ from dstream_servicebus.entities.first_rule import FirstRuleTransport
 from dstream_servicebus.settings.connection import Transport
 
 if TYPE_CHECKING:
+    import socket
+
     from azure.core.credentials import TokenCredential
 
 _TRANSPORTS: Mapping[Transport, TransportType] = {
@@ -23,6 +28,8 @@ _TRANSPORTS: Mapping[Transport, TransportType] = {
     "websocket": TransportType.AmqpOverWebsocket,
 }
 _PORTS: Mapping[Transport, int] = {"amqp": 5671, "websocket": 443}
+HANDSHAKE_S = 10.0
+"""Maximum time of a TLS handshake."""
 
 
 class Connector:
@@ -56,9 +63,12 @@ class Connector:
         access, entry = self._access, self._access.entry
         options: dict[str, Any] = {
             "retry_total": 0,  # `retry.py` decides about retries
-            "connection_verify": access.ca_file,
             "transport_type": _TRANSPORTS[access.transport],
         }
+        if access.transport == "amqp":
+            options["ssl_context"] = self._tls
+        else:  # which limits the handshake itself
+            options["connection_verify"] = access.ca_file
         if access.proxy is not None:
             options["http_proxy"] = _http_proxy(access.proxy)
         if isinstance(entry, Entra):
@@ -102,9 +112,24 @@ class Connector:
         with _readable("connection_string"):
             return ServiceBusAdministrationClient.from_connection_string(entry, **options)
 
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """The context that azure-servicebus would create (`_wrap_socket_sni` in its _pyamqp/_transport.py)."""
+        context = _TlsContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(self._access.ca_file or certifi.where())
+        return context
+
     def _shared_credential(self) -> TokenCredential:
         assert self._credential is not None  # created for every Entra
         return self._credential
+
+
+class _TlsContext(ssl.SSLContext):
+    """Limits the handshake. azure-servicebus does not: a peer that accepts connections and says nothing blocks it."""
+
+    def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
+        sock.settimeout(HANDSHAKE_S)
+        return super().wrap_socket(sock, *args, **options)
 
 
 @contextmanager

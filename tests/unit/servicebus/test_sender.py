@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from azure.servicebus.exceptions import ServiceBusError
+from dstream_servicebus import connection
+from dstream_servicebus.access import Access
+from dstream_servicebus.connection import Connector
+from dstream_servicebus.publish import sender as sender_module
 from dstream_servicebus.publish.batches import LinkLimits
 from dstream_servicebus.publish.message import Message
 from dstream_servicebus.publish.sender import EntitySender
@@ -65,3 +71,17 @@ def test_a_batch_has_at_most_a_megabyte_whatever_the_link_announces(watchdog: Wa
     sender = EntitySender("orders", "queue", lambda: client, lambda batch, messages: 2, watchdog, 30.0)
 
     assert sender.open() == LinkLimits(1024 * 1024, 100 * MB)
+
+
+@pytest.mark.parametrize("options", ["UseDevelopmentEmulator=true;", ""], ids=["plain", "TLS"])
+def test_a_peer_that_says_nothing_does_not_block_the_sender(
+    options: str, watchdog: Watchdog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "HANDSHAKE_S", 0.2)
+    monkeypatch.setattr(sender_module, "GRACE_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"sb://127.0.0.1:{silent.getsockname()[1]}"
+        connector = Connector(Access(f"Endpoint={endpoint};SharedAccessKeyName=n;SharedAccessKey=a2V5;{options}", None))
+        sender = EntitySender("orders", "queue", connector.client, lambda batch, messages: 0, watchdog, 0.1)
+        with pytest.raises(ServiceBusError):
+            sender.open()

@@ -7,11 +7,12 @@ connection in doubt, the sender drops it and uses a new client, connection and l
 from __future__ import annotations
 
 import select
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from azure.core.exceptions import AzureError
@@ -81,8 +82,7 @@ class EntitySender:
         """
         if self._link is None:
             return False
-        connection = getattr(getattr(self._link[1], "_handler", None), "_connection", None)
-        transport: Any = getattr(connection, "_transport", None)
+        transport = _transport(self._link[1])
         if not hasattr(select, "POLLRDHUP") or not hasattr(transport, "sock"):
             return False
         poll = select.poll()
@@ -159,6 +159,7 @@ class EntitySender:
     def _abort(self) -> None:
         link = self._link
         if link is not None:
+            _shut_down(link[1])
             _close(*link)
 
 
@@ -188,6 +189,19 @@ def _stay_open_when_refused(sender: ServiceBusSender) -> None:
 def _text(condition: bytes | None) -> str:
     """The text of an error condition, which the SDK has as bytes or as a member of an enum of bytes."""
     return bytes(condition or b"").decode("ascii", "replace")
+
+
+def _transport(sender: ServiceBusSender) -> Any:
+    """The transport of its connection, which has no public name."""
+    return getattr(getattr(getattr(sender, "_handler", None), "_connection", None), "_transport", None)
+
+
+def _shut_down(sender: ServiceBusSender) -> None:
+    """End a read that waits for the peer to open the connection, which the SDK does not close."""
+    sock = getattr(_transport(sender), "sock", None)
+    if isinstance(sock, socket.socket):
+        with suppress(OSError):  # during the TLS handshake, which has a timeout, it is detached
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not the one of TLS, which is for the reading thread
 
 
 def _close(client: ServiceBusClient, sender: ServiceBusSender) -> None:

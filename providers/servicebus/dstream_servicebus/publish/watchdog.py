@@ -1,8 +1,8 @@
 """Aborts calls into the SDK that do not return.
 
 `send_messages(timeout=..)` of azure-servicebus 7.15 waits forever when the broker answers `released` or `modified`
-(its callback fails and the delivery is dropped), and opening a connection reads without a timeout during SASL. Closing
-the sender from another thread makes such a call raise.
+(its callback fails and the delivery is dropped), and opening a connection reads without a timeout during SASL. Shutting
+down the socket and closing the sender from another thread makes such a call raise.
 """
 
 from __future__ import annotations
