@@ -30,6 +30,9 @@ _TRANSPORTS: Mapping[Transport, TransportType] = {
 _PORTS: Mapping[Transport, int] = {"amqp": 5671, "websocket": 443}
 HANDSHAKE_S = 10.0
 """Maximum time of a TLS handshake."""
+SIGN_IN: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 10, "retry_total": 1}
+"""A sign-in must fail before the watchdog aborts the link that needs it, since it cannot end a request. By default, one
+request has ten minutes for each of four attempts (azure-core, ConnectionConfiguration and RetryPolicy)."""
 
 
 class Connector:
@@ -150,17 +153,17 @@ def _credential(entra: Entra) -> TokenCredential:
 
     match entra.credential:
         case "default":
-            return identity.DefaultAzureCredential()
+            return identity.DefaultAzureCredential(**SIGN_IN)
         case "managed_identity":
-            return identity.ManagedIdentityCredential(client_id=entra.client_id or None)
+            return identity.ManagedIdentityCredential(client_id=entra.client_id or None, **SIGN_IN)
         case "workload_identity":
             return identity.WorkloadIdentityCredential(
-                tenant_id=entra.tenant_id or None, client_id=entra.client_id or None
+                tenant_id=entra.tenant_id or None, client_id=entra.client_id or None, **SIGN_IN
             )
         case "cli":
             return identity.AzureCliCredential()
         case "client_secret":
-            return identity.ClientSecretCredential(entra.tenant_id, entra.client_id, entra.client_secret)
+            return identity.ClientSecretCredential(entra.tenant_id, entra.client_id, entra.client_secret, **SIGN_IN)
 
 
 def _full_host(namespace: str) -> str:

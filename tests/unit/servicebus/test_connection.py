@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import socket
+
 import pytest
+from azure.core.exceptions import ClientAuthenticationError
+from dstream_servicebus import connection
 from dstream_servicebus.access import Access, Entra, access, is_emulator
 from dstream_servicebus.config import Config
 from dstream_servicebus.connection import Connector
@@ -70,3 +74,14 @@ def test_an_emulator_on_another_machine_is_refused_unless_allowed(host: str, set
 
 def test_a_connection_with_tls_is_not_warned_about() -> None:
     assert access(of(f"Endpoint=sb://sb.example.com;{KEY}", allow_plaintext=True)).plaintext_hosts == ()
+
+
+def test_a_sign_in_fails_soon_if_the_identity_provider_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "SIGN_IN", {**connection.SIGN_IN, "connection_timeout": 0.1})
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", silent.getsockname())
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [address])
+        monkeypatch.setenv("NO_PROXY", "*")
+        credential = connection._credential(Entra("sb-orders", "client_secret", "t", "c", "s"))
+        with pytest.raises(ClientAuthenticationError, match="timed out"):
+            credential.get_token("https://servicebus.azure.net//.default")
