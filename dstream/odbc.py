@@ -99,8 +99,9 @@ def unprotected_because(servers: Sequence[str], encrypt: str, trust_server_certi
 
 
 def numbers_of(text: str) -> list[int]:
-    """The error numbers in a driver's message: `..[SQL Server]Cannot open database "x".. (4060) (SQLDriverConnect)`."""
-    return [int(number) for number in re.findall(r"\((-?\d{1,5})\)", text)]
+    """The error numbers in a driver's message: `..[SQL Server]Cannot open database "x".. (4060) (SQLDriverConnect)`.
+    Names in it can have numbers in parentheses, too."""
+    return [int(number) for number in re.findall(r"\((-?\d{1,5})\)(?= \(SQL|; \[|$)", text)]
 
 
 def plain_message(text: str) -> str:

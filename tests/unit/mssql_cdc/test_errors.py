@@ -34,6 +34,13 @@ _ATTRIBUTE = "Invalid value specified for connection string attribute 'TrustServ
             ReadInterrupted,
             "schema_changed",
         ),
+        (
+            "42S22",
+            f"[42S22] {_DRIVER}[SQL Server]Invalid column name 'Share (20)'. (207) (SQLPrepare)",
+            True,
+            ReadInterrupted,
+            "schema_changed",
+        ),
         ("42000", f"[42000] {_DRIVER}[SQL Server]Incorrect syntax near 'x'. (102)", True, SystemFault, "query_failed"),
         ("42000", f"[42000] {_DRIVER}[SQL Server]The service is busy (40501)", False, ReadInterrupted, "interrupted"),
     ],
