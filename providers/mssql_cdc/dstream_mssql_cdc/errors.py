@@ -22,6 +22,9 @@ TRUST_THE_CERTIFICATE = (
 class ReadInterrupted(TransientError):
     """The connection was lost, or rows read on it are invalid; reconnect and resume from the position."""
 
+    awaited_s = 0.0
+    """How long the server had been asked when the error came."""
+
 
 def translate(
     error: Exception, *, driver: str = "", server: str = "", login: str = "", database: str = "", connected: bool

@@ -234,6 +234,7 @@ class MssqlCdc(InputProvider["Config"]):
                 continue
             self._server = server
             stream.reconnect(server, db)
+            backoff.connected()
             self.telemetry.info("mssql.reconnected", server=self._connector.server_name)
             return True
 

@@ -82,6 +82,22 @@ def test_waits_double_up_to_a_limit_and_then_the_error_is_raised() -> None:
         backoff.next_wait_s(cause)
 
 
+@pytest.mark.parametrize("connects", [True, False])
+def test_waiting_for_an_answer_is_no_quiet_period(connects: bool) -> None:
+    """Neither is waiting for a connection. Otherwise, a query that never ends would be retried for ever."""
+    now = [0.0]
+    backoff = Backoff(clock=lambda: now[0], chance=lambda: 0.0)
+    cause = ReadInterrupted("mssql.interrupted", "Query timeout expired")
+    for _ in range(5):
+        now[0] += backoff.next_wait_s(cause)
+        if connects:
+            backoff.connected()
+            cause.awaited_s = 120.0
+        now[0] += 121.0
+    with pytest.raises(UnreachableError):
+        backoff.next_wait_s(cause)
+
+
 @pytest.mark.parametrize("code", ["mssql.login_failed", "mssql.sign_in_failed"])
 def test_a_refused_login_that_has_worked_is_retried_a_few_times(code: str) -> None:
     backoff = Backoff(clock=lambda: 0.0, chance=lambda: 0.0)
@@ -116,6 +132,7 @@ def test_each_attempt_to_connect_may_take_longer_until_a_quiet_period() -> None:
         backoff.next_wait_s(cause)
         timeouts.append(backoff.login_timeout_s)
         backoff.failed_to_connect()
+    backoff.connected()
     now[0] = 100.0
     backoff.next_wait_s(cause)
     assert [*timeouts, backoff.login_timeout_s] == [8, 16, 32, 8]
@@ -145,5 +162,6 @@ def test_waits_start_over_after_a_quiet_period() -> None:
     backoff = Backoff(clock=lambda: now[0], chance=lambda: 0.0)
     cause = ReadInterrupted("mssql.interrupted", "gone")
     assert [backoff.next_wait_s(cause) for _ in range(3)] == [0.25, 0.5, 1.0]
+    backoff.connected()
     now[0] = 100.0
     assert backoff.next_wait_s(cause) == 0.25

@@ -13,7 +13,7 @@ from dstream_mssql_cdc.errors import ReadInterrupted
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 15.0
 _CALM_S = 60.0
-"""After this long without an interruption, the next one starts a new streak."""
+"""After a connection has worked for this long, the next interruption starts a new streak."""
 _GIVE_UP_AFTER_S = 600.0
 """After this, the host restarts the provider (protocol rule 9), which shows the user the reason."""
 _LOGINS = 3
@@ -35,7 +35,9 @@ class Backoff:
     ) -> None:
         self._clock = clock
         self._chance = chance
-        self._began = self._last = float("-inf")
+        self._began = 0.0
+        self._connected: float | None = float("-inf")
+        """Since when there is a connection; None if there is none."""
         self._wait_s = _FIRST_WAIT_S
         self._causes: Counter[str] = Counter()
         self.login_timeout_s = _FIRST_LOGIN_TIMEOUT_S
@@ -45,10 +47,11 @@ class Backoff:
         """The next wait: between half and all of the current interval. Raises UnreachableError once the streak is too
         long, or `cause` if it is not worth another attempt."""
         now = self._clock()
-        if now - self._last > _CALM_S:
+        awaited_s = cause.awaited_s if isinstance(cause, ReadInterrupted) else 0.0
+        if self._connected is not None and now - awaited_s - self._connected > _CALM_S:
             self._began, self._wait_s, self.login_timeout_s = now, _FIRST_WAIT_S, _FIRST_LOGIN_TIMEOUT_S
             self._causes.clear()
-        self._last = now
+        self._connected = None
         self._check(cause)
         if now - self._began > _GIVE_UP_AFTER_S:
             raise UnreachableError(
@@ -59,6 +62,9 @@ class Backoff:
         wait_s = self._wait_s * (0.5 + self._chance() / 2)
         self._wait_s = min(self._wait_s * 2, _LONGEST_WAIT_S)
         return wait_s
+
+    def connected(self) -> None:
+        self._connected = self._clock()
 
     def failed_to_connect(self) -> None:
         """Allow the next attempt more time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -79,11 +80,15 @@ class SqlSession:
         """Enter it around each use of a cursor."""
         import pyodbc
 
+        began_s = time.monotonic()
         try:
             with self._awaiting():
                 yield
         except pyodbc.Error as error:
-            raise errors.translate(error, login=self.login, database=self._database, connected=True) from error
+            translated = errors.translate(error, login=self.login, database=self._database, connected=True)
+            if isinstance(translated, errors.ReadInterrupted):
+                translated.awaited_s = time.monotonic() - began_s
+            raise translated from error
 
     def accepting_half_pairs(self) -> AbstractContextManager[None]:
         return half_pairs.accepted(self.connection)
