@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from dstream_mssql_cdc.records.events import EventBuilder
-from dstream_mssql_cdc.snapshot.keys import KeyColumn, SourceColumn
+from dstream_mssql_cdc.snapshot.keys import KeyColumn, SourceColumn, selected
 from dstream_mssql_cdc.snapshot.reader import key_of
 from dstream_mssql_cdc.snapshot.source import SourceTable
 
@@ -23,3 +23,8 @@ def test_a_table_is_resumed_by_a_key_that_can_be_stored(column: SourceColumn, is
     builder = EventBuilder(replace(shape, key=[column.name]))
     index = (KeyColumn(column),)
     assert key_of(SourceTable("[dbo].[T]", 5, 0, (), (index,)), builder) == (index if is_usable else ())
+
+
+@pytest.mark.parametrize(("length", "type_"), [(20, "nvarchar(20)"), (8000, "nvarchar(4000)")])
+def test_a_key_of_text_is_selected_with_a_type_that_exists(length: int, type_: str) -> None:
+    assert selected(SourceColumn("Id", "varchar", length), "[Id]") == f"CONVERT({type_}, [Id])"

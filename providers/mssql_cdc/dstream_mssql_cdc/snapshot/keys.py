@@ -98,9 +98,10 @@ def _form(column: SourceColumn) -> _Form | None:
         type_ = f"{kind}({scale})" if kind in ("time", "datetime2", "datetimeoffset") else kind
         return _Form(_text(_TIMES[kind], 121), f"CONVERT({type_}, ?, 121)")
     if kind in ("char", "varchar"):
-        # Through Unicode: a varchar parameter would have the code page of the database, not the column's.
+        # Through Unicode: a varchar parameter would have the code page of the database, not the column's. nvarchar has
+        # at most 4000 (error 131), and a key at most 1700 bytes ("CREATE INDEX"), whatever the column's length.
         return _Form(
-            lambda name: f"CONVERT(nvarchar({length}), {name})",
+            lambda name: f"CONVERT(nvarchar({min(length, 4000)}), {name})",
             f"CONVERT(varchar({length}), ? COLLATE {column.collation})",
         )
     if kind in ("nchar", "nvarchar"):
