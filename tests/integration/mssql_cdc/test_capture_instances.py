@@ -32,6 +32,12 @@ def reported(reading: Reading, event: str) -> list[dict[str, Any]]:
     return [line for line in reading.telemetry if line.get("event") == event]
 
 
+def snapshot_isolation(database: SourceDatabase) -> None:
+    """Let the provider read in SNAPSHOT, in which capture cannot be enabled."""
+    database.run("ALTER DATABASE CURRENT SET READ_COMMITTED_SNAPSHOT OFF")
+    database.run("ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON")
+
+
 def as_reader(database: SourceDatabase, config: dict[str, Any], *roles: str) -> dict[str, Any]:
     """The config with another login, a member of `roles`."""
     login = f"reader_{database.name}"
@@ -46,6 +52,7 @@ def as_reader(database: SourceDatabase, config: dict[str, Any], *roles: str) -> 
 
 
 def test_a_named_table_without_capture_is_captured_from_then_on(database: SourceDatabase) -> None:
+    snapshot_isolation(database)
     database.run("CREATE TABLE dbo.A (Id int PRIMARY KEY)")
     database.run("CREATE TABLE dbo.B (Id int PRIMARY KEY)")
     database.run("INSERT INTO dbo.A VALUES (1)")
@@ -62,6 +69,7 @@ def test_a_named_table_without_capture_is_captured_from_then_on(database: Source
 def test_new_columns_are_captured_and_old_instances_are_dropped_when_they_are_delivered(
     database: SourceDatabase,
 ) -> None:
+    snapshot_isolation(database)
     database.run("CREATE TABLE dbo.A (Id int PRIMARY KEY, Secret int, Total AS Id * 2)")
     database.run(
         "EXEC sys.sp_cdc_enable_table @source_schema = 'dbo', @source_name = 'A', @role_name = N'gate', "

@@ -248,6 +248,14 @@ def test_definition_changes_update_the_history_and_the_change_table(tracked: Cli
     assert tracked.rows("SELECT required_column_update FROM cdc.ddl_history ORDER BY ddl_lsn") == [(True,), (False,)]
 
 
+def test_capture_cannot_be_enabled_in_snapshot_isolation(tracked: Client) -> None:
+    tracked.run("CREATE TABLE t (id int PRIMARY KEY); ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON")
+    tracked.run("SET TRANSACTION ISOLATION LEVEL SNAPSHOT")
+    procedure = "sys.sp_cdc_enable_table @source_schema = 'dbo', @source_name = 't', @role_name = NULL"
+    assert tracked.error(f"EXEC {procedure}") == 3964
+    tracked.run(f"SET TRANSACTION ISOLATION LEVEL READ COMMITTED; EXEC {procedure}")
+
+
 def test_truncate_is_refused_and_drop_removes_the_instance(tracked: Client) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY)")
     enable(tracked, "t")

@@ -82,6 +82,7 @@ def test_columns_that_were_left_out_on_purpose_stay_out() -> None:
 def test_only_settings_that_differ_from_the_defaults_are_passed() -> None:
     statement, parameters = statements.create("dbo", "T", ONE)
     assert statement == (
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;\n"
         "EXEC sys.sp_cdc_enable_table @source_schema = ?, @source_name = ?, @capture_instance = ?, @role_name = NULL;"
     )
     assert parameters == ["dbo", "T", ONE]

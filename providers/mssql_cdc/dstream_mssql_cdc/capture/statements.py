@@ -16,6 +16,10 @@ IS_OWNER = "SELECT IS_ROLEMEMBER(N'db_owner'), USER_NAME(), DB_NAME();"
 # "SET LOCK_TIMEOUT": applications that need the table must not queue for long behind a request for a schema lock.
 SESSION = "SET LOCK_TIMEOUT 10000;"
 
+# sql.SESSION sets SNAPSHOT where it is allowed. In it, a transaction must not contain CREATE INDEX (error 3964;
+# "MSSQLSERVER_3961"), which a change table needs. "SET statements": the option ends with a batch that has parameters.
+_LEVEL = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;\n"
+
 # What may need a new instance, or allow one to be dropped.
 SIGNATURE = """\
 SELECT (SELECT COUNT(*) FROM cdc.ddl_history), (SELECT MAX(ddl_lsn) FROM cdc.ddl_history),
@@ -69,9 +73,9 @@ def create(
     }
     given = {name: value for name, value in arguments.items() if value is not None}
     names = [f"@{name} = ?" for name in given] + (["@role_name = NULL"] if role is None else [])
-    return f"EXEC sys.sp_cdc_enable_table {', '.join(names)};", list(given.values())
+    return f"{_LEVEL}EXEC sys.sp_cdc_enable_table {', '.join(names)};", list(given.values())
 
 
 def drop(schema: str, table: str, instance: str) -> tuple[str, list[object]]:
     statement = "EXEC sys.sp_cdc_disable_table @source_schema = ?, @source_name = ?, @capture_instance = ?;"
-    return statement, [schema, table, instance]
+    return _LEVEL + statement, [schema, table, instance]

@@ -395,9 +395,12 @@ class SqlSession(SessionTransactions):
     def unmasks(self, table: Table) -> bool:
         return rights.allowed(self, "UNMASK", table)
 
+    @property
+    def isolation(self) -> str:
+        return self.transaction.isolation if self.transaction is not None else self.settings.isolation
+
     def read_lock(self) -> str:
-        transaction = self.transaction
-        level = transaction.isolation if transaction is not None else self.settings.isolation
+        level = self.isolation
         if level in ("REPEATABLE READ", "SERIALIZABLE"):
             return "S"
         return "s" if level == "READ COMMITTED" and not self.home.options.read_committed_snapshot else ""

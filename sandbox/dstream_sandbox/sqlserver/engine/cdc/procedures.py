@@ -120,6 +120,13 @@ def enable_table(session: SqlSession, params: Sequence[Param]) -> Iterator[Event
         from dstream_sandbox.sqlserver.engine.catalog import principals
 
         principals.create_role(session, role)
+    if session.isolation == "SNAPSHOT":  # It creates an index in a transaction ("MSSQLSERVER_3961").
+        raise SqlError(
+            3964,
+            "Transaction failed because this DDL statement is not allowed inside a snapshot isolation transaction. "
+            "Since metadata is not versioned, a metadata change can lead to inconsistency if mixed within snapshot "
+            "isolation.",
+        )
     session.lock_table(session.current_transaction(), source.id, "X")
     catalog.create_instance(
         session.home,
