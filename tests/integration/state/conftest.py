@@ -1,4 +1,4 @@
-"""The backends that the tests of the state stores run on: each with real servers, shared by a module."""
+"""The backends that the tests of the state stores run on: each with a real server, shared by the tests of a worker."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from dstream.state import StateBackend, StateLocation
 from tests.integration.infra.azurite import KEY, Azurite, running_azurite
+from tests.integration.mssql_cdc.source_server import SourceServer, make_database
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,15 @@ def postgres() -> Iterator[str]:
         server.cleanup()
 
 
+@pytest.fixture(scope="session")
+def mssql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The connection string of a database of the sandbox's SQL Server."""
+    server = SourceServer(tmp_path_factory.mktemp("sqlserver")).start()
+    make_database(server, "checkpoints", cdc=False).close()
+    yield server.connection_string("checkpoints")
+    server.stop()
+
+
 @pytest.fixture
 def location_on(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -42,10 +52,8 @@ def location_on(
             azurite: Azurite = request.getfixturevalue("azurite")
             monkeypatch.setenv("AZURE_STORAGE_KEY", KEY)
             url = azurite.container().address
-        if backend == "postgres":
-            url = request.getfixturevalue("postgres")
-        if backend == "mssql":
-            url = request.getfixturevalue("sandbox").env["MSSQL_CONNECTION_STRING"]
+        if backend in ("postgres", "mssql"):
+            url = request.getfixturevalue(backend)
         return StateLocation(f"s{uuid.uuid4().hex[:8]}", tmp_path / "state", backend, 3, url, 15.0)
 
     return make

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from dstream.errors import LockedError
 from dstream.host import Progress
 from dstream.state import Lease, StateBackend, StateLocation, open_store
 from tests.conformance.runs import TASK, Background, job, provider, sink_numbers
+from tests.integration.state.test_fences import expire
 from tests.integration.state.test_stores import SINCE
 from tests.running import wait_until
 from tests.slow_link import SlowLink
@@ -25,6 +26,8 @@ from tests.slow_link import SlowLink
 NETWORK: list[StateBackend] = ["azblob", "postgres", "mssql"]
 LEASE_S: dict[StateBackend, float] = {"azblob": 15.0, "postgres": 4.0, "mssql": 4.0}
 """The shortest that Azure Storage allows."""
+OUTAGES: Sequence[Callable[[SlowLink, bool], None]] = (SlowLink.away, SlowLink.silent)
+"""It refuses connections, or accepts them and is silent. The tests wait for both at the same time."""
 NOT_PROVEN = "the state backend does not renew the lease"
 PATIENCE_S = 120.0
 
@@ -107,7 +110,9 @@ def streaming(
         direct = replace(location_on(backend), lease_s=lease_s)
         context = linked(direct)
         link, location = context.__enter__()
-        stream = Stream(location, tmp_path)
+        folder = tmp_path / str(len(started))
+        folder.mkdir()
+        stream = Stream(location, folder)
         started.append((context, link, stream))
         return link, stream, direct
 
@@ -117,38 +122,36 @@ def streaming(
         context.__exit__(None, None, None)
 
 
-@pytest.mark.parametrize("outage", [SlowLink.away, SlowLink.silent], ids=["refuses", "is silent"])
 @pytest.mark.parametrize("backend", NETWORK)
 def test_rows_go_on_while_the_backend_is_away_for_less_than_the_lease(
-    backend: StateBackend,
-    outage: Callable[[SlowLink, bool], None],
-    streaming: Callable[[StateBackend, float], tuple[SlowLink, Stream, StateLocation]],
+    backend: StateBackend, streaming: Callable[[StateBackend, float], tuple[SlowLink, Stream, StateLocation]]
 ) -> None:
-    link, stream, direct = streaming(backend, 60.0)
-    outage(link, True)
-    before = position(direct)
-    stream.goes_on(lambda progress: progress.rows_settled)
-    assert position(direct) <= before + 5, "what was on its way may have arrived"
-    outage(link, False)
-    stream.goes_on(lambda progress: progress.last_seq)
-    assert not any(progress.condition.reason == NOT_PROVEN for progress in stream.events.told)
-    stream.ends_whole(direct)
+    streams = [(outage, *streaming(backend, 60.0)) for outage in OUTAGES]
+    for outage, link, _, _ in streams:
+        outage(link, True)
+    before = [position(direct) for _, _, _, direct in streams]
+    for (outage, link, stream, direct), last in zip(streams, before, strict=True):
+        stream.goes_on(lambda progress: progress.rows_settled)
+        assert position(direct) <= last + 5, "what was on its way may have arrived"
+        outage(link, False)
+        stream.goes_on(lambda progress: progress.last_seq)
+        assert not any(progress.condition.reason == NOT_PROVEN for progress in stream.events.told)
+        stream.ends_whole(direct)
 
 
-@pytest.mark.parametrize("outage", [SlowLink.away, SlowLink.silent], ids=["refuses", "is silent"])
 @pytest.mark.parametrize("backend", NETWORK)
 def test_rows_wait_while_the_backend_is_away_for_longer_than_the_lease(
-    backend: StateBackend,
-    outage: Callable[[SlowLink, bool], None],
-    streaming: Callable[[StateBackend, float], tuple[SlowLink, Stream, StateLocation]],
+    backend: StateBackend, streaming: Callable[[StateBackend, float], tuple[SlowLink, Stream, StateLocation]]
 ) -> None:
-    link, stream, direct = streaming(backend, LEASE_S[backend])
-    outage(link, True)
-    stream.reaches(lambda progress: progress.condition.reason == NOT_PROVEN)
-    outage(link, False)
-    stream.goes_on(lambda progress: progress.last_seq)
-    assert len(stream.events.named("state.unavailable")) <= 1, "an outage is told once"
-    stream.ends_whole(direct)
+    streams = [(outage, *streaming(backend, LEASE_S[backend])) for outage in OUTAGES]
+    for outage, link, _, _ in streams:
+        outage(link, True)
+    for outage, link, stream, direct in streams:
+        stream.reaches(lambda progress: progress.condition.reason == NOT_PROVEN)
+        outage(link, False)
+        stream.goes_on(lambda progress: progress.last_seq)
+        assert len(stream.events.named("state.unavailable")) <= 1, "an outage is told once"
+        stream.ends_whole(direct)
 
 
 @pytest.mark.parametrize(
@@ -156,9 +159,12 @@ def test_rows_wait_while_the_backend_is_away_for_longer_than_the_lease(
     ["azblob", "postgres", pytest.param("mssql", marks=pytest.mark.soak)],  # half a minute: what ODBC waits for
 )
 def test_a_run_continues_after_its_connections_were_forgotten(
-    backend: StateBackend, streaming: Callable[[StateBackend, float], tuple[SlowLink, Stream, StateLocation]]
+    backend: StateBackend,
+    streaming: Callable[[StateBackend, float], tuple[SlowLink, Stream, StateLocation]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A server that lost its power, or a load balancer that lost its table, never answers and never resets."""
+    monkeypatch.setattr("dstream.state._postgres._ANSWER_S", 2.0)
     link, stream, direct = streaming(backend, LEASE_S[backend])
     link.forget()
     stream.goes_on(lambda progress: progress.last_seq)
@@ -171,6 +177,8 @@ def test_a_run_whose_task_was_taken_during_an_outage_ends_and_writes_no_more(
 ) -> None:
     link, stream, direct = streaming(backend, LEASE_S[backend])
     link.away(True)
+    if backend == "azblob":
+        expire(direct)  # the failover test waits for one
     with closing(open_store(direct, TASK)) as other, ExitStack() as held:
 
         def taken() -> Lease | None:
@@ -191,7 +199,7 @@ def test_a_run_whose_task_was_taken_during_an_outage_ends_and_writes_no_more(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("outage", [SlowLink.away, SlowLink.silent], ids=["refuses", "is silent"])
+@pytest.mark.parametrize("outage", OUTAGES, ids=["refuses", "is silent"])
 @pytest.mark.parametrize("backend", NETWORK)
 def test_a_backend_is_away_for_a_minute_and_nothing_is_lost(
     backend: StateBackend,
