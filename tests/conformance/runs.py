@@ -9,11 +9,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dstream.errors import SourceLocation
 from dstream.host import Job, Progress, ProviderSpec, RestartPolicy, RunSummary, StopRequest, run_task
+from dstream.host.run import attempt, pair, streaming
 from dstream.state import StateLocation
+
+if TYPE_CHECKING:
+    import pytest
 
 PROVIDERS = Path(__file__).parent / "providers"
 TASK = "orders"
@@ -106,6 +110,13 @@ def stored_state(folder: Path) -> dict[str, Any] | None:
 
 def run(the_job: Job, events: Recorded | None = None, stop: StopRequest | None = None) -> RunSummary:
     return run_task(the_job, events=events or Recorded(), stop=stop or StopRequest())
+
+
+def lose_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the host's waits for a provider that does not exit after all signs of its end."""
+    for module in (attempt, pair, streaming):
+        monkeypatch.setattr(module, "LAST_WORDS_S", 0.3)
+    monkeypatch.setattr(pair, "ORPHANED_S", 0.3)
 
 
 class Background:

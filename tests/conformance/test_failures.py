@@ -13,7 +13,17 @@ import pytest
 
 from dstream.errors import ConfigError, DStreamError, SourceLocation, exit_code
 from dstream.host import Job, ProviderSpec
-from tests.conformance.runs import Background, Recorded, job, provider, run, script, sink_numbers, stored_state
+from tests.conformance.runs import (
+    Background,
+    Recorded,
+    job,
+    lose_patience,
+    provider,
+    run,
+    script,
+    sink_numbers,
+    stored_state,
+)
 
 
 @dataclass(frozen=True)
@@ -80,8 +90,10 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_fault_ends_the_run_with_its_error(name: str, tmp_path: Path) -> None:
+def test_a_fault_ends_the_run_with_its_error(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = CASES[name]
+    if case.config["fault"] == "closes_stdout":
+        lose_patience(monkeypatch)
     events = Recorded()
     error = failure(faulty_job(tmp_path, case.role, case.config), events)
     assert error.code == case.code
@@ -126,7 +138,8 @@ def test_an_unterminated_last_line_is_never_forwarded(tmp_path: Path) -> None:
     assert not sink.exists() or b"half" not in sink.read_bytes()
 
 
-def test_an_output_that_closes_its_stdin_fails_the_run(tmp_path: Path) -> None:
+def test_an_output_that_closes_its_stdin_fails_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lose_patience(monkeypatch)
     more_than_a_pipe_holds = provider("input.py", 3, rows=200, size=50_000)
     error = failure(job(tmp_path, input=more_than_a_pipe_holds, output=provider("output.py", 12, fault="closes_stdin")))
     assert error.code == "provider.died"

@@ -14,7 +14,7 @@ import pytest
 from dstream.errors import DStreamError
 from dstream.host import RestartPolicy, StopRequest
 from dstream.host.run import pair
-from tests.conformance.runs import Background, Recorded, job, provider, run, sink_numbers
+from tests.conformance.runs import Background, Recorded, job, lose_patience, provider, run, sink_numbers
 
 NEVER_S = 600.0
 STUBBORN = {"ignores_sigterm": True}
@@ -42,7 +42,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("dies", "other"), [("input", "output"), ("output", "input")])
-def test_a_death_is_reported_while_the_other_provider_still_runs(dies: str, other: str, tmp_path: Path) -> None:
+def test_a_death_is_reported_while_the_other_provider_still_runs(
+    dies: str, other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose_patience(monkeypatch)
     events = Watched()
     alive: list[bool] = []
     events.react = lambda: alive.append(psutil.pid_exists(events.pid(other)))

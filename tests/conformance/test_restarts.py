@@ -16,7 +16,16 @@ import pytest
 
 from dstream.errors import ConfigError, DStreamError
 from dstream.host import Job, RestartPolicy
-from tests.conformance.runs import Background, Recorded, job, provider, run, sink_numbers, stored_state
+from tests.conformance.runs import (
+    Background,
+    Recorded,
+    job,
+    lose_patience,
+    provider,
+    run,
+    sink_numbers,
+    stored_state,
+)
 
 IMMEDIATE = RestartPolicy(initial_delay_s=0.01, max_delay_s=0.02)
 
@@ -40,7 +49,11 @@ def check_nothing_lost(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["killed", "exit", "exit_0", "error", "closes_stdout", "unterminated"])
-def test_an_input_that_fails_is_restarted_from_the_stored_state(fault: str, tmp_path: Path) -> None:
+def test_an_input_that_fails_is_restarted_from_the_stored_state(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if fault == "closes_stdout":
+        lose_patience(monkeypatch)
     events = Recorded()
     summary = run(
         restarting(tmp_path, input=failing_input(tmp_path, fault, after=7, after_acks=1), run_id="the-run"), events
@@ -73,7 +86,11 @@ def test_a_run_whose_checkpoint_is_deleted_does_not_start_from_scratch(tmp_path:
 
 
 @pytest.mark.parametrize("fault", ["killed", "killed_midway", "exit", "error", "closes_stdin"])
-def test_a_restarted_output_gets_unacknowledged_rows_again(fault: str, tmp_path: Path) -> None:
+def test_a_restarted_output_gets_unacknowledged_rows_again(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if fault == "closes_stdin":
+        lose_patience(monkeypatch)
     events = Recorded()
     size = 50_000 if fault == "closes_stdin" else 10
     summary = run(
