@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 CLASSES = {
@@ -26,7 +28,8 @@ CLASSES = {
 _CODE = re.compile(r"[a-z_]+\.[a-z_]+")
 
 
-def raised(root: Path) -> dict[str, list[tuple[str, str]]]:
+@cache
+def raised(root: Path) -> Mapping[str, Sequence[tuple[str, str]]]:
     """Code -> the kind and message of each place that raises it; placeholders in a message become `..`."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for folder in ("dstream", "providers", "stacks"):

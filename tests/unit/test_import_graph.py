@@ -6,7 +6,8 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -86,17 +87,21 @@ def test_nothing_heavy_is_imported_before_a_providers_first_line(module: str) ->
     assert done.stdout.split() == []
 
 
-def _imports(name: str) -> Iterator[str]:
+@cache
+def _imports(name: str) -> Sequence[str]:
     """The workspace modules that a module imports, anywhere in the file."""
+    found: list[str] = []
     for node in ast.walk(ast.parse(MODULES[name].read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in MODULES)
+            found += (alias.name for alias in node.names if alias.name in MODULES)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module in MODULES:
             for alias in node.names:  # a module, or a name in one
                 inner = f"{node.module}.{alias.name}"
-                yield inner if inner in MODULES else node.module
+                found.append(inner if inner in MODULES else node.module)
+    return found
 
 
+@cache
 def _row_of(module: str) -> str:
     package, _, rest = module.partition(".")
     path = "/".join([PACKAGES[package], *rest.split(".")]) if rest else PACKAGES[package]

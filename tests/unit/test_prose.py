@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -54,7 +56,7 @@ PHRASES = (
     r"\bwhere nothing is to do\b",
     r"\bdstream\[",  # `dstream` on the public index is an unrelated project
 )
-"""Regular expressions, matched case-insensitively."""
+"""Regular expressions, matched against text in lower case with single spaces."""
 FILES = [
     name
     for name in subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
@@ -64,9 +66,11 @@ FILES = [
 
 @pytest.mark.parametrize("phrase", PHRASES)
 def test_a_phrase_is_not_used(phrase: str) -> None:
-    pattern = re.compile(phrase.replace(" ", r"\s+"), re.IGNORECASE)
-    found = []
-    for name in FILES:
-        text = (ROOT / name).read_text(encoding="utf-8")
-        found += [f"{name}:{text.count(chr(10), 0, match.start()) + 1}" for match in pattern.finditer(text)]
+    pattern = re.compile(phrase)
+    found = [f"{name}: {match[0]}" for name, text in texts().items() for match in pattern.finditer(text)]
     assert found == []
+
+
+@cache
+def texts() -> Mapping[str, str]:
+    return {name: " ".join((ROOT / name).read_text(encoding="utf-8").lower().split()) for name in FILES}
