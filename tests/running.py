@@ -49,14 +49,16 @@ class Sandbox:
         self._flags = flags
 
     def start(self) -> Sandbox:
-        command = [BIN / "dstream", "sandbox", "up", "--detach", "--data", self.folder.path, *self._flags]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stderr
+        self._run("up", "--detach", *self._flags)
         return self
 
     def stop(self) -> None:
-        command = [BIN / "dstream", "sandbox", "down", "--data", self.folder.path]
-        subprocess.run(command, capture_output=True, timeout=60, check=True)
+        self._run("down")
+
+    def _run(self, *arguments: str) -> None:
+        command = ["sandbox", *arguments, "--data", self.folder.path]
+        done = run_dstream(command, Path.cwd(), os.environ, timeout_s=120.0)
+        assert done.returncode == 0, done.stderr
 
     @property
     def settings(self) -> Settings:
@@ -116,9 +118,9 @@ class Sandbox:
         messages: list[Message] = []
         last_came = time.monotonic()
         with ServiceBusClient.from_connection_string(self.env["ASB_CONNECTION_STRING"]) as client:
-            receiver = client.get_queue_receiver(
-                queue, receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE, prefetch_count=500
-            )
+            mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
+            # With a keep-alive thread, `close` waits for its sleep of a second.
+            receiver = client.get_queue_receiver(queue, receive_mode=mode, prefetch_count=500, keep_alive=0)
             with receiver:
                 while time.monotonic() - last_came < DEADLINE_S:
                     batch = receiver.receive_messages(max_message_count=1000, max_wait_time=idle_s)

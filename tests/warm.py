@@ -59,18 +59,19 @@ class WarmDStream:
 
 
 def run_dstream(
-    arguments: Sequence[str | Path], folder: Path, env: Mapping[str, str], timeout_s: float
+    arguments: Sequence[str | Path], folder: Path, env: Mapping[str, str], timeout_s: float, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command as `subprocess.run` does, with an empty stdin. SIGALRM kills it after `timeout_s`."""
+    """Run a command as `subprocess.run` does. SIGALRM kills it after `timeout_s`."""
     warm = _idle.pop() if _idle else _started()
     command = [str(each) for each in arguments]
-    with tempfile.TemporaryFile("w+b") as stdout, tempfile.TemporaryFile("w+b") as stderr:
-        files = (stdout, stderr)
-        paths = [f"/proc/{os.getpid()}/fd/{file.fileno()}" for file in files]
-        code = warm.run(command, folder, env, [os.devnull, *paths], timeout_s)
-        for file in files:
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        given.write(stdin.encode())
+        given.flush()
+        paths = [f"/proc/{os.getpid()}/fd/{file.fileno()}" for file in (given, stdout, stderr)]
+        code = warm.run(command, folder, env, paths if stdin else [os.devnull, *paths[1:]], timeout_s)
+        for file in (stdout, stderr):
             file.seek(0)
-        out, err = (file.read().decode() for file in files)
+        out, err = (file.read().decode() for file in (stdout, stderr))
     _idle.append(warm)
     return subprocess.CompletedProcess(["dstream", *command], code, out, err)
 
@@ -86,8 +87,8 @@ def _serve() -> int:
 
     for entry in COMMANDS.values():
         importlib.import_module(entry.target.partition(":")[0])
-    for module in ("cli", "demo"):
-        importlib.import_module(f"dstream_sandbox.{module}")
+    for module in ("dstream_sandbox.cli", "dstream_sandbox.demo", "pyodbc", "azure.servicebus.management"):
+        importlib.import_module(module)
     gc.freeze()  # so that the forks share what has been imported
     for line in iter(sys.stdin.readline, ""):
         child = os.fork()

@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 from dstream_sandbox.folder import Folder, Running
 
-from tests.running import BIN, wait_until
+from tests.running import wait_until
+from tests.warm import run_dstream
 
 _TIMEOUT_S = 90.0
 
@@ -28,15 +29,8 @@ class Commands:
         self, *arguments: str | Path, stdin: str = "", code: int | None = 0
     ) -> subprocess.CompletedProcess[str]:
         """Run a command. Fails the test unless it exits with `code`; None allows any."""
-        done = subprocess.run(
-            [BIN / "dstream", "sandbox", *arguments],
-            env={**os.environ, "DSTREAM_SANDBOX_DATA": str(self.data)},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
+        env = {**os.environ, "DSTREAM_SANDBOX_DATA": str(self.data)}
+        done = run_dstream(["sandbox", *arguments], Path.cwd(), env, _TIMEOUT_S, stdin)
         assert code is None or done.returncode == code, (done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
         return done

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -15,7 +14,7 @@ import pytest
 from dstream_sandbox.certificates import ensure_certificates
 
 from tests.integration.sandbox.commands import Commands
-from tests.running import planted_modules
+from tests.running import BIN, planted_modules
 
 _NAMES = {
     "MSSQL_HOST", "MSSQL_PORT", "MSSQL_USER", "MSSQL_PASSWORD", "MSSQL_DATABASE", "MSSQL_CONNECTION_STRING",
@@ -51,8 +50,8 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     folder = tmp_path_factory.mktemp("environment")
     commands = Commands(folder / "it's a $folder")
     ran = planted_modules(folder)
-    with contextlib.chdir(folder):
-        commands("up", "--detach")
+    up = [BIN / "dstream", "sandbox", "up", "--detach", "--data", commands.data]
+    subprocess.run(up, cwd=folder, capture_output=True, timeout=90, check=True)
     assert not ran.exists(), "a module in the working folder was imported"
     yield commands
     commands("down")

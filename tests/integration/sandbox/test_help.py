@@ -37,15 +37,15 @@ def test_help_needs_no_sandbox() -> None:
     assert done.stdout.startswith("Usage: dstream sandbox fault add ")
 
 
-def test_logs_can_be_followed(sandbox: Sandbox) -> None:
-    commands = Commands(sandbox.folder.path)
+def test_logs_can_be_followed(own_sandbox: Sandbox) -> None:
+    commands = Commands(own_sandbox.folder.path)
     assert "Use it" in commands("logs", "supervisor").stdout
-    command = [BIN / "dstream", "sandbox", "logs", "supervisor", "--follow", "--data", sandbox.folder.path]
+    command = [BIN / "dstream", "sandbox", "logs", "supervisor", "--follow", "--data", own_sandbox.folder.path]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             assert "SQL Server" in process.stdout.readline()
-            pid = sandbox.kill("servicebus")
+            pid = own_sandbox.kill("servicebus")
             for line in process.stdout:
                 if "servicebus is ready again" in line:
                     break
