@@ -23,7 +23,7 @@ PROGRAM = 'cat "$1"; read -r line_1; cat "$2"; %s'
 ROWS = b"".join(b'{"data":%d}\n' % n for n in range(3))
 INPUT = READY + ROWS + line(dstream="checkpoint", seq=1, n=3, state={}) + line(dstream="end", seq=1)
 over_the_host = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 streams = st.lists(pieces, max_size=8).map(b"".join)
 starts = st.one_of(st.just(hello("input")), st.just(hello("output")), streams)

@@ -9,7 +9,7 @@ from tests.fuzz.start import check
 from tests.fuzz.streams import pieces
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(pieces, max_size=12).map(b"".join),
     st.lists(st.integers(1, 80), max_size=3),

@@ -125,7 +125,7 @@ def written(types: list[SqlType], rows: list[Row], *, compact: bool) -> bytes:
     return column_metadata(columns, encodings) + RowEncoder(encodings, compact=compact).encode(rows)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(tables(), st.booleans())
 def test_rows_survive_a_round_trip(table: tuple[list[SqlType], list[Row]], compact: bool) -> None:
     types, rows = table
