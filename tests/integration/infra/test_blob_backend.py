@@ -20,6 +20,7 @@ from dstream.protocol.messages import Infrastructure
 from tests.integration.infra.azurite import Azurite, Container, running_azurite
 from tests.integration.infra.driving import Stage, ended
 from tests.integration.infra.test_kills import engines_of
+from tests.integration.key_ring import SECRETS_PROVIDER
 from tests.running import wait_until
 
 Hosts = tuple[Stage, Stage]
@@ -113,6 +114,8 @@ def test_a_plan_on_the_second_host_sees_the_first_ones_record(hosts: Hosts) -> N
 def test_no_resource_is_lost_when_commands_are_killed_at_random(
     rounds: int, hosts: Hosts, container: Container
 ) -> None:
+    for host in hosts:
+        host.secrets_provider = SECRETS_PROVIDER  # test_two_hosts_share_one_lock has a passphrase
     seed = random.randrange(1 << 32)
     chance = random.Random(seed)
     endings: list[Callable[[Stage, str, str], None]] = [interrupt, kill]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.integration.infra.driving import Stage
 
 DENIED = """Status=403 Code="AuthorizationFailed" Message="The client 'x'
@@ -26,8 +28,8 @@ def test_init_resumes_after_partial_failure(stage: Stage) -> None:
     assert stage("init").ops == {"q1": "same", "q2": "create"}
 
 
+@pytest.mark.usefixtures("initialized")
 def test_a_resource_that_cannot_be_read_yet_keeps_its_record(stage: Stage) -> None:
-    stage("init")
     stage.set_real("q2", size=9)
     stage.faults({"op": "read", "name": "q1", "do": "error", "message": "q1 is not readable yet"})
 
@@ -48,8 +50,8 @@ def test_a_resource_that_cannot_be_read_yet_keeps_its_record(stage: Stage) -> No
     assert stage("destroy", refresh=False, allow_data_loss=True).ops == {"q1": "delete", "q2": "delete"}
 
 
+@pytest.mark.usefixtures("initialized")
 def test_a_resource_that_cannot_be_deleted_stays_recorded(stage: Stage) -> None:
-    stage("init")
     stage.faults({"op": "delete", "name": "q1", "do": "error", "message": "it is in use"})
     failed = stage("destroy")
     assert failed.error["message"] == "q1: it is in use"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.integration.infra.driving import Stage
 
 
+@pytest.mark.usefixtures("initialized")
 def test_data_loss_is_refused_unless_allowed(stage: Stage) -> None:
-    stage("init")
     stage.set_real("q1", messages=1284)
     stage.queues["q1"]["sessions"] = True
     plan = stage("plan", refresh=False)
@@ -27,8 +29,8 @@ def test_data_loss_is_refused_unless_allowed(stage: Stage) -> None:
     assert stage.real["q1"] == {"name": "q1", "size": 1, "tags": {"team": "a"}, "sessions": True, "messages": 0}
 
 
+@pytest.mark.usefixtures("initialized")
 def test_init_applies_only_what_was_planned(stage: Stage) -> None:
-    stage("init")
     stage.queues["q1"]["size"] = 3
     shown = stage("plan").document
     stage.set_real("q1", size=2)
@@ -47,8 +49,8 @@ def test_init_applies_only_what_was_planned(stage: Stage) -> None:
     assert "q1: planned update is no longer needed" in error["message"]
 
 
+@pytest.mark.usefixtures("initialized")
 def test_an_init_that_follows_its_plan_reads_nothing_again_and_applies_only_that_plan(stage: Stage) -> None:
-    stage("init")
     stage.queues["q1"]["size"] = 3
     shown = stage("plan", init_follows=True).document
     assert shown["update_plan"]["refresh"] is False

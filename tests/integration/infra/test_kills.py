@@ -55,8 +55,8 @@ def test_after_a_kill_the_next_init_converges(stage: Stage, what: str, op: str, 
     }
 
 
+@pytest.mark.usefixtures("initialized")
 def test_a_replacement_killed_between_deletion_and_creation_has_nothing_left_to_lose(stage: Stage) -> None:
-    stage("init")
     stage.set_real("q1", messages=5)
     stage("status", refresh_only=True)
     stage.set_real("q1")
@@ -71,8 +71,8 @@ def test_a_replacement_killed_between_deletion_and_creation_has_nothing_left_to_
     assert stage.real["q1"]["sessions"] is True
 
 
+@pytest.mark.usefixtures("initialized")
 def test_init_recovers_from_a_torn_attributes_file(stage: Stage) -> None:
-    stage("init")
     (attributes,) = stage.folder.rglob("stacks/**/*.json.attrs")
     attributes.write_text("")
 
@@ -80,9 +80,9 @@ def test_init_recovers_from_a_torn_attributes_file(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("is_empty", [True, False])
+@pytest.mark.usefixtures("initialized")
 def test_a_record_that_a_killed_destroy_left_is_deleted_by_the_next_one(stage: Stage, is_empty: bool) -> None:
     """It is empty, or everything in it has been deleted."""
-    stage("init")
     for name in ("q1", "q2"):
         stage.set_real(name)
     if is_empty:

@@ -6,6 +6,8 @@ import json
 import stat
 from typing import Any
 
+import pytest
+
 from tests.integration.infra.driving import Stage
 
 
@@ -43,8 +45,8 @@ def test_init_is_exact_and_idempotent_and_destroy_leaves_nothing(stage: Stage) -
     assert "nothing to do" in stage("destroy").result["message"]
 
 
+@pytest.mark.usefixtures("initialized")
 def test_drift_is_reported_per_property_and_fixed_by_init(stage: Stage) -> None:
-    stage("init")
     stage.set_real("q1", size=9, messages=12, tags={"team": "b", "cost": "1"})
     stage.set_real("q2")
     drift = stage("status")
@@ -63,14 +65,14 @@ def test_drift_is_reported_per_property_and_fixed_by_init(stage: Stage) -> None:
     assert stage("status").ops == {"q1": "same", "q2": "same"}
 
 
+@pytest.mark.usefixtures("initialized")
 def test_messages_in_a_queue_are_not_drift(stage: Stage) -> None:
-    stage("init")
     stage.set_real("q1", messages=500)
     assert stage("plan").ops == {"q1": "same", "q2": "same"}
 
 
+@pytest.mark.usefixtures("initialized")
 def test_status_records_the_actual_state_on_request(stage: Stage) -> None:
-    stage("init")
     stage.set_real("q1", size=9)
     stage.set_real("q2")
     assert stage("status", refresh_only=True).ops == {"q1": "refresh", "q2": "refresh"}
@@ -78,8 +80,8 @@ def test_status_records_the_actual_state_on_request(stage: Stage) -> None:
     assert stage("status").ops == {"q1": "same"}
 
 
+@pytest.mark.usefixtures("initialized")
 def test_drift_that_matches_the_config_is_only_recorded(stage: Stage) -> None:
-    stage("init")
     stage.set_real("q1", size=5)
     stage.queues["q1"]["size"] = 5
     stage.more["exports"] = {"tier": "standard"}
@@ -197,8 +199,8 @@ def test_excluded_resources_stay_and_replaced_ones_are_made_again(stage: Stage) 
     assert not stage.state.exists()
 
 
+@pytest.mark.usefixtures("initialized")
 def test_a_target_can_take_its_dependents_along(stage: Stage) -> None:
-    stage("init")
     missing = stage("destroy", target=["q1"]).error
     assert missing["code"] == "infra.targets_missing"
     assert "--target-dependents" in missing["hint"]

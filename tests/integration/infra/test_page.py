@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
 import sys
 from pathlib import Path
+
+from tests.warm import run_dstream
 
 PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "guides" / "infrastructure.md"
 HCL = """
@@ -35,15 +37,7 @@ def test_the_example_creates_fills_protects_and_deletes_its_mailbox(tmp_path: Pa
 
     def dstream(*arguments: str, label: str = "Orders") -> tuple[int, str]:
         (tmp_path / "dstream.hcl").write_text(HCL.replace("LABEL", label))
-        done = subprocess.run(
-            [sys.executable, "-m", "dstream", *arguments],
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = run_dstream(arguments, tmp_path, os.environ, timeout_s=120.0)
         return done.returncode, done.stdout + done.stderr
 
     code, shown = dstream("plan", "mail", "--detailed-exitcode")
