@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from itertools import groupby, islice
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,15 @@ from dstream.garbage_collection import collect_rarely
 from tests.running import DStream, Sandbox
 
 ROOT = Path(__file__).parent.parent
+LONG = (
+    "tests/chaos/",
+    "tests/e2e/",
+    "tests/integration/infra/",
+    "tests/integration/servicebus/",
+    "tests/integration/stacks/",
+    "tests/integration/state/",
+)
+"""The folders with the longest tests."""
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     # The tests start hundreds of processes. Without bytecode, each compiles all of its imports, which takes half of the
@@ -55,6 +65,29 @@ _PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("ci", derandomize=True, **_PATIENT)
 settings.register_profile("local", **_PATIENT)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "local"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let all workers end at the same time, and few of them start the same servers.
+
+    With `--dist worksteal`, each worker begins with an equal part of the list, and later takes half of what another one
+    has left. So each part begins with some of the longest files. In the rest, the tests of a folder, which share
+    servers, follow one another. pytest-randomly has shuffled the files, and the tests in each.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.nodeid.startswith(LONG)]
+    first: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for number, (_, tests) in enumerate(groupby(long, lambda item: item.path)):
+        first[number % workers] += tests
+    others = [item for item in items if not item.nodeid.startswith(LONG)]
+    folders = list(dict.fromkeys(item.path.parent for item in others))
+    rest = iter(sorted(others, key=lambda item: folders.index(item.path.parent)))
+    ordered: list[pytest.Item] = []
+    for number, begin in enumerate(first):
+        part = (len(items) - len(ordered)) // (workers - number)
+        ordered += [*begin, *islice(rest, max(0, part - len(begin)))]
+    items[:] = [*ordered, *rest]
 
 
 def pytest_collection_finish() -> None:
