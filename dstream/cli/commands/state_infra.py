@@ -68,8 +68,8 @@ def list_resources(task: str, options: Options) -> None:
 def mv(task: str, new_task: str, names: Sequence[str], options: Options, *, is_confirmed: bool) -> None:
     """Move the record of TASK to NEW_TASK.
 
-    Rename the task in the file first. With --resource, move only that resource; NEW_TASK may have others. The next
-    `dstream plan` shows what remains to do.
+    Rename the task in the file first. With --resource, move only that resource to another task, which may have others.
+    The next `dstream plan` shows what remains to do.
     """
     project = load_project(options, only=())
     source, target = _editor(project, task), _editor(project, task_of(project, new_task).name)
