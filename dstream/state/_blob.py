@@ -94,6 +94,8 @@ class BlobStore:
         self._etag: str | None = None
         self._note: dict[str, str] = {}
         self._pace = HistoryPace(history)
+        self._kept_names: set[str] | None = None
+        """The blobs of the history; None until they are listed."""
 
     @property
     def place(self) -> str:
@@ -241,16 +243,18 @@ class BlobStore:
         self._etag = str(written["etag"])
 
     def _keep(self, state: StoredState) -> None:
+        """List the history once: only the holder of the lease changes it. The client leaves what it lists as garbage in
+        cycles, which accumulates for a long time, since Python rarely looks for old garbage in a large program."""
         with reported(self._container):
-            self._container.upload_blob(f"{self._kept}{entry_name(state)}.json", encode_state(state), overwrite=True)
-            names = sorted(
-                (each.name for each in self._container.list_blobs(name_starts_with=self._kept)), reverse=True
-            )
-            for name in names[self._pace.most :]:
-                try:
-                    self._container.delete_blob(name)
-                except ResourceNotFoundError:  # deleted by an earlier holder
-                    continue
+            name = f"{self._kept}{entry_name(state)}.json"
+            self._container.upload_blob(name, encode_state(state), overwrite=True)
+            if self._kept_names is None:
+                self._kept_names = {each.name for each in self._container.list_blobs(name_starts_with=self._kept)}
+            self._kept_names.add(name)
+            for surplus in sorted(self._kept_names, reverse=True)[self._pace.most :]:
+                with suppress(ResourceNotFoundError):  # deleted by an earlier holder
+                    self._container.delete_blob(surplus)
+                self._kept_names.remove(surplus)
 
 
 def stored_in_container(url: str, stack: str, *, allow_plaintext: bool) -> set[str]:
