@@ -37,21 +37,18 @@ class EngineCommand(PulumiCommand):
       it is killed if that takes too long.
     - Its output goes to files: with a pipe, the engine would die of SIGPIPE in the middle of a step if its reader were
       killed.
-    - On Linux it receives a signal when this process dies: SIGINT if the resource providers outlive this process, so
-      that the engine releases its lock and unfinished steps stay pending. If this process serves them, it is SIGKILL:
-      the engine would drop a creation whose connection broke as failed, whereas `init` resolves pending steps.
+    - On Linux it is killed when this process dies, so that unfinished steps stay pending, which `init` resolves. The
+      lock stays, too. On SIGINT, the engine would cancel its resource providers, and drop a creation as failed that the
+      cloud completes (azure-native, provider.go, Cancel and Create); nobody would be left to record it as possible.
     - It is killed as soon as it fails to save its record completely, because its retries would destroy the backup.
     """
 
-    def __init__(
-        self, engine: Engine, stop: Stop, death_signal: signal.Signals = signal.SIGINT, record: Path | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, stop: Stop, record: Path | None = None) -> None:
         """`record`: the file that the engine saves its record in, if it is local."""
         # Not the SDK's __init__: it would start the CLI to ask for the version, which is known.
         self.command = str(engine.path)
         self.version = VersionInfo.parse(engine.version)
         self._stop = stop
-        self._death_signal = death_signal
         self._record = record
         self.is_change = False
         """Whether the last run could change resources or the record."""
@@ -72,7 +69,7 @@ class EngineCommand(PulumiCommand):
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             process = launcher.start(
                 [self.command, "--non-interactive", *args],
-                self._death_signal,
+                signal.SIGKILL,
                 cwd=cwd,
                 env=_environment(additional_env, os.path.dirname(self.command)),
                 stdin=subprocess.DEVNULL,

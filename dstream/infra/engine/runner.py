@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -71,13 +70,12 @@ class StackRunner:
         self.ignored: Mapping[str, Sequence[str]] = {}
         """Recorded property paths whose changes are not drift, by URN."""
         self._context = context
-        death_signal = signal.SIGKILL if context.ports else signal.SIGINT
-        self._command = EngineCommand(context.engine, context.stop, death_signal, context.place.record_file)
+        self._command = EngineCommand(context.engine, context.stop, context.place.record_file)
         self._broken: Exception | None = None
 
     def resume(self) -> None:
         """Continue after a cancellation, to complete the record."""
-        self._command = EngineCommand(self._context.engine, Stop(), record=self._context.place.record_file)
+        self._command = EngineCommand(self._context.engine, Stop(), self._context.place.record_file)
 
     def run(
         self,

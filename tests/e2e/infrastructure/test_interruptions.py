@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+from collections.abc import Callable
 
 import psutil
 import pytest
@@ -23,23 +24,6 @@ ENTITIES = (
 after."""
 
 
-def interrupted(project: Provisioned, case: Case, entity: str, when: str, number: signal.Signals) -> None:
-    """Start `init`, and interrupt it while the sandbox's Azure is slowly creating this entity."""
-    seconds = 60 if number is signal.SIGKILL else 1
-    project.sandbox.fault(
-        kind="azure", operation="create", entity=entity.format(case.name), when=when, seconds=seconds, times=1
-    )
-    with project.dstream.running("init", "orders", "--yes") as init:
-        wait_until(lambda: not faults_left(project.sandbox), f"the creation of {entity} to start")
-        if number is signal.SIGKILL:
-            kill_all(init)
-            return
-        init.process.send_signal(number)
-        assert init.ended() == 128 + number
-        assert f"possibly incomplete: {case.name}" in init.stderr
-        assert "dstream init" in init.stderr
-
-
 def kill_all(command: RunningCommand) -> None:
     """Kill dstream, the provider and the engine, as in a power failure."""
     family = [psutil.Process(command.process.pid), *psutil.Process(command.process.pid).children(recursive=True)]
@@ -48,6 +32,39 @@ def kill_all(command: RunningCommand) -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 act(process)
     psutil.wait_procs(family[1:], timeout=30)
+
+
+def kill_provider(command: RunningCommand) -> None:
+    """Kill the provider, as the kernel does when memory is short."""
+    family = psutil.Process(command.process.pid).children(recursive=True)
+    (provider,) = (each for each in family if each.ppid() == command.process.pid)
+    provider.kill()
+    assert command.ended() == 1
+    psutil.wait_procs(family, timeout=30)
+
+
+def interrupted(
+    project: Provisioned,
+    case: Case,
+    entity: str,
+    when: str,
+    number: signal.Signals,
+    kill: Callable[[RunningCommand], None] = kill_all,
+) -> None:
+    """Start `init`, and interrupt it while the sandbox's Azure is slowly creating this entity."""
+    seconds = 60 if number is signal.SIGKILL else 1
+    project.sandbox.fault(
+        kind="azure", operation="create", entity=entity.format(case.name), when=when, seconds=seconds, times=1
+    )
+    with project.dstream.running("init", "orders", "--yes") as init:
+        wait_until(lambda: not faults_left(project.sandbox), f"the creation of {entity} to start")
+        if number is signal.SIGKILL:
+            kill(init)
+            return
+        init.process.send_signal(number)
+        assert init.ended() == 128 + number
+        assert f"possibly incomplete: {case.name}" in init.stderr
+        assert "dstream init" in init.stderr
 
 
 def check_convergence(project: Provisioned, case: Case) -> None:
@@ -70,6 +87,7 @@ def test_init_resumes_after_a_kill_and_after_ctrl_c(provisioned: Make) -> None:
     project.dstream.env = {**project.dstream.env, "ARM_SUBSCRIPTION_ID": ""}  # as after `az login`
 
     interrupted(project, case, ENTITIES[0], "after", signal.SIGKILL)
+    interrupted(project, case, ENTITIES[1], "after", signal.SIGKILL, kill_provider)
     interrupted(project, case, ENTITIES[3], "after", signal.SIGINT)
 
     check_convergence(project, case)
