@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from dstream.allocation import keep_freed_memory
 from dstream.errors import ConfigError, DStreamError, SystemFault, TransientError, exit_code
 from dstream.garbage_collection import collect_as_usual, collect_rarely
 from dstream.protocol.lifecycle import LIFECYCLE_COMMANDS, decode_lifecycle_command
@@ -203,6 +204,7 @@ class _Service:
             self._channel.send(encode(Status("ready")))
             self._ready = True
             collect_as_usual()
+            keep_freed_memory()
             stream()
         except BaseException:
             with contextlib.suppress(Exception):  # often a consequence of the first error, which must not be hidden

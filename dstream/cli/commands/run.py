@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from dstream import streams
+from dstream.allocation import keep_freed_memory
 from dstream.audit import AuditedError
 from dstream.cli.audited import AuditedChange
 from dstream.cli.commands import metrics_option
@@ -194,6 +195,7 @@ def run(
         if wanted["reset"]:
             reset.begin()
         collect_as_usual()
+        keep_freed_memory()
         on_hangup = None if is_look or flags.are_for_one_run else runs.reload
         with stopped_by_signals(runs.stop, log.say, _DRAINING, on_hangup):
             for ended in runs.ends():

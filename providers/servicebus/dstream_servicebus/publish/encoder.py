@@ -92,13 +92,17 @@ class Encoder:
 
     def encode(self, message_id: bytes, body: bytes, created_s: int = 0, traceparent: str = "") -> bytes:
         """Encode one message. `message_id` in UTF-8; `created_s`: current Unix time, used only if `is_timed`."""
+        return b"".join(self.parts(message_id, body, created_s, traceparent))
+
+    def parts(self, message_id: bytes, body: bytes, created_s: int, traceparent: str) -> tuple[bytes, ...]:
+        """Encode one message in parts, which saves a copy of its body."""
         if created_s != self._created_s or traceparent != self._traceparent:
             self._created_s, self._traceparent = created_s, traceparent
             self._prefixes.clear()
         around = self._prefixes.get(len(message_id))
         if around is None:
             around = self._prefixes[len(message_id)] = self._around_id(len(message_id), created_s, traceparent)
-        return b"%b%b%b%b%b" % (around[0], message_id, around[1], data_section(len(body)), body)
+        return around[0], message_id, around[1], data_section(len(body)), body
 
     def size(self, id_length: int, body_length: int, *, is_traced: bool = False) -> int:
         """Return the size of the encoded message; all in bytes. `is_traced`: it has a `traceparent`."""

@@ -50,24 +50,22 @@ def fill_public(batch: ServiceBusMessageBatch, messages: Sequence[Message]) -> i
 def fill_fast(batch: ServiceBusMessageBatch, messages: Sequence[Message]) -> int:
     """Fill the batch directly. The caller has limited `messages` to its size."""
     now_s = int(time.time())
-    encoded = [
-        message.encoder.encode(
-            message.message_id.encode(),
-            message.body,
-            now_s if message.encoder.is_timed else 0,
-            message.traceparent,
+    parts: list[bytes] = []
+    for message in messages:
+        encoder = message.encoder
+        parts.append(data_section(message.size))
+        parts += encoder.parts(
+            message.message_id.encode(), message.body, now_s if encoder.is_timed else 0, message.traceparent
         )
-        for message in messages
-    ]
-    batch._message[5].append(_Sections.of(encoded))
-    batch._count = len(encoded)
-    batch._size = sum(map(len, encoded)) + 8 * len(encoded)
     first = messages[0]
+    batch._message[5].append(_Sections.of(parts[1:], first.size))
+    batch._count = len(messages)
+    batch._size = sum(message.size for message in messages) + 8 * len(messages)
     head = first.encoder.head
     batch._amqp_transport.set_batch_envelope_properties(
         batch._message, first.message_id, head.session_id, head.partition_key
     )
-    return len(encoded)
+    return len(messages)
 
 
 class _Sections(bytes):
@@ -80,12 +78,9 @@ class _Sections(bytes):
     first_length: int
 
     @classmethod
-    def of(cls, encoded: Sequence[bytes]) -> Self:
-        parts = [encoded[0]]
-        for message in encoded[1:]:
-            parts += (data_section(len(message)), message)
+    def of(cls, parts: Sequence[bytes], first_length: int) -> Self:
         sections = cls(b"".join(parts))
-        sections.first_length = len(encoded[0])
+        sections.first_length = first_length
         return sections
 
     def __len__(self) -> int:
