@@ -12,6 +12,7 @@ from tests.e2e.infrastructure.cases import Case, Make, creations, max_delivery_c
 def test_an_existing_queue_is_imported_unchanged(mode: str, provisioned: Make) -> None:
     case = Case(mode, "queue", f"adopt-{mode}")
     project = provisioned(case.hcl())
+    project.dstream.env = project.sandbox.env  # its record is encrypted with a passphrase, as by default
     with project.administration() as administration:
         administration.create_queue(case.name, max_delivery_count=10, requires_duplicate_detection=True)
         before = administration.get_queue(case.name)

@@ -57,7 +57,7 @@ def interrupted(
         kind="azure", operation="create", entity=entity.format(case.name), when=when, seconds=seconds, times=1
     )
     with project.dstream.running("init", "orders", "--yes") as init:
-        wait_until(lambda: not faults_left(project.sandbox), f"the creation of {entity} to start")
+        wait_until(lambda: not faults_left(project.sandbox), f"the creation of {entity} to start", poll_s=0.1)
         if number is signal.SIGKILL:
             kill(init)
             return
@@ -113,7 +113,7 @@ def test_ctrl_c_ends_a_preview_whose_read_hangs(command: str, provisioned: Make)
     project.succeed("init", "orders", "--yes")
     project.sandbox.fault(kind="azure", operation="read", entity=case.name, when="before", seconds=10, times=1)
     with project.dstream.running(command, "orders") as running:
-        wait_until(lambda: not faults_left(project.sandbox), "the read to start")
+        wait_until(lambda: not faults_left(project.sandbox), "the read to start", poll_s=0.1)
         family = psutil.Process(running.process.pid).children(recursive=True)
         running.process.send_signal(signal.SIGINT)
         assert running.ended() == 128 + signal.SIGINT
