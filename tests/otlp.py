@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import threading
 from collections.abc import Mapping
@@ -64,7 +65,8 @@ class Receiver:
         }
 
     def __enter__(self) -> Receiver:
-        threading.Thread(target=self._server.serve_forever, name="otlp-receiver", daemon=True).start()
+        serve = functools.partial(self._server.serve_forever, poll_interval=0.02)
+        threading.Thread(target=serve, name="otlp-receiver", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:

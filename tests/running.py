@@ -186,7 +186,7 @@ class DStream:
             process = subprocess.Popen(
                 [BIN / "dstream", *arguments],
                 cwd=self.cwd,
-                env=self.env,
+                env={"PYTHONFAULTHANDLER": "1", **self.env},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -231,7 +231,10 @@ class RunningCommand:
         return next(child for child in self.children() if name in " ".join(child.cmdline()))
 
     def ended(self, timeout_s: float = DEADLINE_S) -> int:
+        """Return its exit code. If it does not end, fail with what it has said and where its threads are."""
         try:
             return self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"still running after {timeout_s:g} s:\n{self.stderr}") from None
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait(DEADLINE_S)
+            raise AssertionError(f"did not end within {timeout_s:g} s:\n{self.stderr}") from None

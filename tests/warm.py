@@ -87,7 +87,13 @@ def _serve() -> int:
 
     for entry in COMMANDS.values():
         importlib.import_module(entry.target.partition(":")[0])
-    for module in ("dstream_sandbox.cli", "dstream_sandbox.demo", "pyodbc", "azure.servicebus.management"):
+    for module in (
+        "dstream.telemetry.otlp.export",
+        "dstream_sandbox.cli",
+        "dstream_sandbox.demo",
+        "pyodbc",
+        "azure.servicebus.management",
+    ):
         importlib.import_module(module)
     gc.freeze()  # so that the forks share what has been imported
     for line in iter(sys.stdin.readline, ""):
