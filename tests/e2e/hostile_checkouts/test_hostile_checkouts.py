@@ -76,10 +76,12 @@ def test_a_hostile_checkout_gets_nothing(checkout: Checkout, dstream: DStream, r
 
 
 @pytest.mark.parametrize(
-    "command", [("plan", "--all", "--untrusted"), ("validate", "--static")], ids=["plan", "static"]
-)
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.soak] * (name in SLOW_BOMBS)) for name in BOMBS]
+    ("name", "command"),
+    [
+        pytest.param(name, command, id=f"{name}-{label}", marks=[pytest.mark.soak] * (f"{name}-{label}" in SLOW_BOMBS))
+        for name in BOMBS
+        for label, command in {"plan": ("plan", "--all", "--untrusted"), "static": ("validate", "--static")}.items()
+    ],
 )
 def test_a_hostile_checkout_does_not_use_much_time_or_memory(
     name: str, command: Sequence[str], dstream: DStream, ran: Path, outside: Path

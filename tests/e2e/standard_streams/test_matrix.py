@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -88,20 +88,32 @@ class Condition:
     name: str
     streams: Mapping[int, str | None] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
-    unset: str = ""
+    unset: Sequence[str] = ()
 
 
 CONDITIONS = [
-    Condition("stdin closed", {0: None}),
+    Condition(
+        "stdin closed and a bare environment",
+        {0: None},
+        {"PYTHONIOENCODING": "latin-1", "COLUMNS": "20"},
+        unset=("HOME", "TERM"),
+    ),
     Condition("stdout closed", {1: None}),
     Condition("stdout full", {1: "/dev/full"}),
     Condition("stderr closed", {2: None}),
     Condition("stderr full", {2: "/dev/full"}),
+]
+
+
+ALONE = [
+    Condition("stdin closed", {0: None}),
     Condition("latin-1", env={"PYTHONIOENCODING": "latin-1"}),
-    Condition("no HOME", unset="HOME"),
-    Condition("no TERM", unset="TERM"),
+    Condition("no HOME", unset=("HOME",)),
+    Condition("no TERM", unset=("TERM",)),
     Condition("20 columns", env={"COLUMNS": "20"}),
 ]
+"""What the first condition combines."""
+EVERY_CONDITION = [*CONDITIONS, *(pytest.param(each, marks=pytest.mark.soak) for each in ALONE)]
 
 
 @dataclass(frozen=True)
@@ -114,7 +126,8 @@ class Ended:
 def run(warm: WarmDStream, command: str, condition: Condition, folder: Path) -> Ended:
     files = {1: str(folder / "stdout"), 2: str(folder / "stderr")}
     env = {**os.environ, "DSTREAM_SANDBOX_DATA": str(folder / "sandbox"), **condition.env}
-    env.pop(condition.unset, None)
+    for name in condition.unset:
+        env.pop(name, None)
     streams = {0: "/dev/null", **files, **condition.streams}
     code = warm.run(shlex.split(command), folder, env, list(streams.values()), DEADLINE_S)
     shown = [Path(path).read_text(errors="replace") if Path(path).exists() else "" for path in files.values()]
@@ -154,7 +167,7 @@ OF_THE_SANDBOX = [
 ]
 
 
-@pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.name)
+@pytest.mark.parametrize("condition", EVERY_CONDITION, ids=lambda condition: condition.name)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.command)
 def test_a_command_ends_as_documented(case: Case, condition: Condition, warm: WarmDStream, folder: Path) -> None:
     check(case, condition, run(warm, case.command, condition, folder))
@@ -169,7 +182,7 @@ def peeked(sandbox: Sandbox) -> None:
 
 @pytest.mark.soak
 @pytest.mark.usefixtures("peeked")
-@pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.name)
+@pytest.mark.parametrize("condition", EVERY_CONDITION, ids=lambda condition: condition.name)
 @pytest.mark.parametrize("case", OF_THE_SANDBOX, ids=lambda case: case.command)
 def test_a_command_of_the_sandbox_ends_as_documented(
     case: Case, condition: Condition, warm: WarmDStream, folder: Path, sandbox: Sandbox
