@@ -74,7 +74,7 @@ def command(language: str) -> list[str | Path]:
     return [folder / "consumer"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stock(sandbox: Sandbox) -> int:
     """Two tables whose rows were inserted, updated and deleted. Returns how many changes that took."""
     changes = 0

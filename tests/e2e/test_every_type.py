@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -71,7 +72,7 @@ TYPES = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def typed_table(sandbox: Sandbox) -> str:
     """A table with a column for each type, and a rowversion."""
     columns = ", ".join(f"c{n} {kind} NULL" for n, (kind, _, _) in enumerate(TYPES))
@@ -100,28 +101,34 @@ def test_each_type_arrives_as_its_json_and_null_as_null(
     assert full["rv"].upper() == version
 
 
-@pytest.mark.parametrize(("profile", "size"), [("standard", 150_000), ("premium", 1_000_000)])
+@pytest.fixture
+def premium(tmp_path: Path) -> Iterator[Sandbox]:
+    sandbox = Sandbox(tmp_path / "premium", "--profile", "premium").start()
+    yield sandbox
+    sandbox.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "settings"),
+    [("sandbox", 150_000, {}), ("premium", 1_000_000, {"max_message_size_in_kilobytes": 10_240})],
+    ids=["standard", "premium"],
+)
 def test_a_large_value_arrives_whole_and_is_omitted_if_unchanged(
-    profile: str, size: int, tmp_path_factory: pytest.TempPathFactory, dstream: Callable[..., DStream]
+    name: str, size: int, settings: dict[str, int], request: pytest.FixtureRequest, dstream: Callable[..., DStream]
 ) -> None:
-    sandbox = Sandbox(tmp_path_factory.mktemp(profile), "--profile", profile).start()
-    try:
-        value = bytes(range(256)) * (size // 256)
-        sandbox.sql(
-            "CREATE TABLE dbo.Big (Id int NOT NULL PRIMARY KEY, Small int NOT NULL, Content varbinary(max) NULL)"
-        )
-        sandbox.sql("EXEC sys.sp_cdc_enable_table @source_schema = 'dbo', @source_name = 'Big', @role_name = NULL")
-        sandbox.create_queue("big", **({"max_message_size_in_kilobytes": 10_240} if profile == "premium" else {}))
-        sandbox.sql("INSERT INTO dbo.Big (Id, Small, Content) VALUES (1, 1, ?)", value)
-        sandbox.sql("UPDATE dbo.Big SET Small = 2 WHERE Id = 1")
+    sandbox: Sandbox = request.getfixturevalue(name)
+    value = bytes(range(256)) * (size // 256)
+    sandbox.sql("CREATE TABLE dbo.Big (Id int NOT NULL PRIMARY KEY, Small int NOT NULL, Content varbinary(max) NULL)")
+    sandbox.sql("EXEC sys.sp_cdc_enable_table @source_schema = 'dbo', @source_name = 'Big', @role_name = NULL")
+    sandbox.create_queue("big", **settings)
+    sandbox.sql("INSERT INTO dbo.Big (Id, Small, Content) VALUES (1, 1, ?)", value)
+    sandbox.sql("UPDATE dbo.Big SET Small = 2 WHERE Id = 1")
 
-        done = dstream(HCL.format(table="Big", queue="big"), sandbox.env)("run", "types", "--once")
+    done = dstream(HCL.format(table="Big", queue="big"), sandbox.env)("run", "types", "--once")
 
-        assert done.returncode == 0, done.stderr
-        inserted, updated = sandbox.receive("big", 2)
-        assert base64.b64decode(inserted.event["data"]["Content"]) == value
-        assert len(inserted.body) > size
-        assert json.dumps(updated.event["data"]) == json.dumps({"Id": 1, "Small": 2})
-        assert updated.metadata["Unchanged"] == ["Content"]
-    finally:
-        sandbox.stop()
+    assert done.returncode == 0, done.stderr
+    inserted, updated = sandbox.receive("big", 2)
+    assert base64.b64decode(inserted.event["data"]["Content"]) == value
+    assert len(inserted.body) > size
+    assert json.dumps(updated.event["data"]) == json.dumps({"Id": 1, "Small": 2})
+    assert updated.metadata["Unchanged"] == ["Content"]

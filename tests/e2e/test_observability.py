@@ -110,6 +110,8 @@ CAUSES = {
 """The alerts, with the tasks that cause them."""
 
 COUNTER = 'provider = "counter"'
+POLL_S = 0.25
+"""As often as Prometheus scrapes."""
 CONSOLE = 'provider = "console"'
 
 
@@ -117,6 +119,14 @@ CONSOLE = 'provider = "console"'
 def installed() -> None:
     if executable("promtool") is None:
         pytest.skip("Prometheus is not installed; `make tools` installs it on Debian")
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """One of its own, because its capture fails."""
+    sandbox = Sandbox(tmp_path_factory.mktemp("sandbox")).start()
+    yield sandbox
+    sandbox.stop()
 
 
 @pytest.fixture(scope="module")
@@ -196,11 +206,11 @@ def test_every_panel_shows_data_of_a_run(run: RunningCommand, prometheus: Promet
                     load.run(1)
                     return any(sample["value"][1] != "NaN" for sample in prometheus.query(query))
 
-                wait_until(shown, f"{panel['title']}: {query}\n{run.stderr[-2000:]}")
+                wait_until(shown, f"{panel['title']}: {query}\n{run.stderr[-2000:]}", poll_s=POLL_S)
 
 
 def test_each_alert_fires_for_its_cause(prometheus: Prometheus, run: RunningCommand) -> None:
-    wait_until(lambda: prometheus.firing() >= CAUSES, f"all alerts fire\n{run.stderr[-2000:]}")
+    wait_until(lambda: prometheus.firing() >= CAUSES, f"all alerts fire\n{run.stderr[-2000:]}", poll_s=POLL_S)
     assert {name for name, _ in CAUSES} == {alert["alert"] for alert in ALERTS} - {"DStreamDown", "DStreamRowsRejected"}
 
 
@@ -214,11 +224,11 @@ def test_a_refused_row_fires_an_alert(prometheus: Prometheus, run: RunningComman
             load.run(1)
             return ("DStreamRowsRejected", "orders") in prometheus.firing()
 
-        wait_until(fires, f"{prometheus.firing()}\n{run.stderr[-2000:]}")
+        wait_until(fires, f"{prometheus.firing()}\n{run.stderr[-2000:]}", poll_s=POLL_S)
 
 
 def test_a_host_that_is_gone_fires_an_alert(tmp_path: Path) -> None:
     with scraping(
         "127.0.0.1:9", (EXAMPLES / "alerts.yml").read_text().replace("for: 2m", "for: 1s"), tmp_path
     ) as server:
-        wait_until(lambda: ("DStreamDown", "") in server.firing(), "DStreamDown")
+        wait_until(lambda: ("DStreamDown", "") in server.firing(), "DStreamDown", poll_s=POLL_S)

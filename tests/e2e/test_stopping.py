@@ -17,11 +17,11 @@ from dstream_sandbox import workload
 from tests.running import DStream, Sandbox, wait_until
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def source(sandbox: Sandbox) -> Sandbox:
     with contextlib.closing(sandbox.connect()) as connection:
         workload.create_tables(connection)
-        workload.Load(connection, seed=5).run(3000)
+        workload.Load(connection, seed=5).run(1000)
     return sandbox
 
 
@@ -42,7 +42,8 @@ def test_a_signal_drains_and_the_next_run_repeats_nothing(
 ) -> None:
     dstream, queue = orders
     with dstream.running("run", "orders") as run, ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(write, source, 2000)
+        run.says("run.started")
+        writing = pool.submit(write, source, 1000)
         wait_until(lambda: stored_rows(dstream) > 1, "checkpoints with rows")
         os.kill(run.process.pid, signal_number)
         assert run.ended() == 0, run.stderr
