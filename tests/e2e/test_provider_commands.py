@@ -45,7 +45,10 @@ def test_a_new_provider_runs_unchanged_and_passes_its_own_test(kind: str, dstrea
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=folder, capture_output=True, text=True, timeout=120, check=False,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
     )  # fmt: skip
     assert tested.returncode == 0, tested.stdout
     assert "1 passed" in tested.stdout

@@ -367,7 +367,10 @@ def _macros(text: str, known: Mapping[str, str]) -> str:
 
 def _stubs(folder: Path, forge: Forge) -> Path:
     folder.mkdir()
-    for name, script in {**_STUBS, "gh": f'exec {sys.executable} {forge_module.__file__} {forge.folder} "$@"'}.items():
+    for name, script in {
+        **_STUBS,
+        "gh": f'exec {sys.executable} -SE {forge_module.__file__} {forge.folder} "$@"',
+    }.items():
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")
         (folder / name).chmod(0o755)
     return folder
