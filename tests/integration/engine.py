@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -71,26 +74,14 @@ class Stack:
         """Arguments of list_namespace_keys, whose result becomes the outputs."""
         self.program: Callable[[], None] = self._declare
         self.steps: dict[str, Step] = {}
-        (folder / "state").mkdir(parents=True, exist_ok=True)
         self.environment = {
-            "PULUMI_HOME": str(folder / "home"),
-            "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
-            **key_ring(),
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
-            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            **_environment(folder),
             "PULUMI_DEBUG_PROVIDERS": ",".join(f"{name}:{port}" for name, port in attached.items()),
         }
-        workspace = auto.LocalWorkspace(
-            work_dir=str(folder),
-            pulumi_command=_command(),
-            env_vars=self.environment,
-            program=lambda: self.program(),
-            project_settings=auto.ProjectSettings("orders", "python", main=str(_ROOT)),
-            secrets_provider=SECRETS_PROVIDER,
-        )
-        if not (folder / "state" / ".pulumi" / "stacks" / "orders" / "dev.json").exists():
-            workspace.create_stack("dev")
+        self._record = folder / "state" / ".pulumi" / "stacks" / "orders" / "dev.json"
+        if not self._record.exists():
+            shutil.copytree(_empty_stack(), folder, dirs_exist_ok=True)
+        workspace = _workspace(folder, self.environment, lambda: self.program())
         self.stack = QuietStack("dev", workspace)
         if config:
             self.stack.set_all_config({name: auto.ConfigValue(value) for name, value in config.items()})
@@ -157,15 +148,17 @@ class Stack:
     def outputs(self) -> dict[str, Any]:
         return {name: output.value for name, output in self.stack.workspace.stack_outputs("dev").items()}
 
+    @property
+    def deployment(self) -> dict[str, Any]:
+        """The record, as `pulumi stack export` shows it."""
+        deployment: dict[str, Any] = json.loads(self._record.read_text())["checkpoint"]["latest"]
+        return deployment
+
     def recorded(self, name: str) -> dict[str, Any]:
         """The record of one resource."""
-        resources = self.stack.export_stack().deployment["resources"]  # type: ignore[index]
+        resources = self.deployment["resources"]
         found: dict[str, Any] = next(each for each in resources if each["urn"].endswith(f"::{name}"))
         return found
-
-    def state(self) -> str:
-        """The whole record, as text."""
-        return str(self.stack.export_stack().deployment)
 
     def _declare(self) -> None:
         declared: dict[str, Any] = {}
@@ -203,6 +196,40 @@ class Stack:
 def engine_folder() -> Path:
     """The folder of the engine that the tests use; its CLI is `bin/pulumi`."""
     return find_engine(os.environ).path.parent.parent
+
+
+@cache
+def _empty_stack() -> Path:
+    """A folder with the files of a new stack, to copy: making one starts the CLI."""
+    kept = tempfile.TemporaryDirectory(prefix="dstream-stack-")
+    atexit.register(kept.cleanup)
+    folder = Path(kept.name)
+    (folder / "state").mkdir()
+    _workspace(folder, _environment(folder), lambda: None).create_stack("dev")
+    shutil.rmtree(folder / "home")
+    return folder
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {
+        "PULUMI_HOME": str(folder / "home"),
+        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+        **key_ring(),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+    }
+
+
+def _workspace(folder: Path, environment: dict[str, str], program: Callable[[], None]) -> auto.LocalWorkspace:
+    return auto.LocalWorkspace(
+        work_dir=str(folder),
+        pulumi_command=_command(),
+        env_vars=environment,
+        program=program,
+        project_settings=auto.ProjectSettings("orders", "python", main=str(_ROOT)),
+        secrets_provider=SECRETS_PROVIDER,
+    )
 
 
 @cache

@@ -13,6 +13,7 @@ import pytest
 from pulumi import automation as auto
 
 from dstream.infra.engine.attachments import served
+from tests.integration.key_ring import SECRETS_PROVIDER, key_ring
 
 ENGINE = Path.home() / ".dstream/pulumi/v3.259.0"
 _PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "guides" / "attached-resources.md"
@@ -64,10 +65,11 @@ def _stack(folder: Path, program: Any, port: int) -> auto.Stack:
         opts=auto.LocalWorkspaceOptions(
             work_dir=str(folder),
             pulumi_command=auto.PulumiCommand(str(ENGINE)),
+            secrets_provider=SECRETS_PROVIDER,
             env_vars={
                 "PULUMI_HOME": str(folder / "home"),
                 "PULUMI_BACKEND_URL": f"file://{folder}",
-                "PULUMI_CONFIG_PASSPHRASE": "test",
+                **key_ring(),
                 "PULUMI_SKIP_UPDATE_CHECK": "true",
                 "PULUMI_DEBUG_PROVIDERS": f"notes:{port}",
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",

@@ -77,7 +77,7 @@ def test_an_engine_can_be_killed_before_and_after_a_create(
     finally:
         os.killpg(engine.pid, signal.SIGKILL)
         engine.communicate(timeout=_DEADLINE_S)
-    pending = stack.stack.export_stack().deployment.get("pending_operations") or []
+    pending = stack.deployment.get("pending_operations") or []
     assert [each["type"] for each in pending] == ["creating"]
     assert _exists(azure, name) == made
     assert azure.creates(f"/queues/{name}") == made

@@ -15,14 +15,22 @@ from tests.integration.servicebus_entities.serving import serving
 from tests.running import Sandbox
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """One sandbox for all modules: each test uses its own names."""
+    sandbox = Sandbox(tmp_path_factory.mktemp("sandbox")).start()
+    yield sandbox
+    sandbox.stop()
+
+
+@pytest.fixture(scope="package")
 def administration(sandbox: Sandbox) -> Iterator[ServiceBusAdministrationClient]:
     """The client that changes entities outside the engine."""
     with clients.administration(sandbox.folder, sandbox.settings) as client:
         yield client
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def port(administration: ServiceBusAdministrationClient) -> Iterator[int]:
     """The port of the provider under test."""
     with serving(lambda: administration) as port:

@@ -130,7 +130,7 @@ def test_existing_resources_are_used_but_not_recorded_or_destroyed(engine: Stack
     stack.up()
 
     assert list(cloud.resources) == [f"{NAMESPACE}/queues/orders"]
-    assert {each["type"] for each in stack.export_stack().deployment["resources"]} == {
+    assert {each["type"] for each in engine.deployment["resources"]} == {
         "pulumi:pulumi:Stack",
         "pulumi:providers:azure-native",
         ids.QUEUE,

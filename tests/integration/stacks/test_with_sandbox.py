@@ -117,7 +117,7 @@ def test_provisioned_entities_show_no_drift_and_serve_clients(azure: AzureProces
     engine.refresh()
     held = {
         each["urn"].rpartition("::")[2]: messages_held(each["type"], each["outputs"])
-        for each in engine.stack.export_stack().deployment["resources"]
+        for each in engine.deployment["resources"]
         if each["type"] in ("azure-native:servicebus:Queue", "azure-native:servicebus:Subscription")
     }
     assert held == {"orders": 0, "returns": 0, "lost": 0, "events/all": 2, "events/eu": 1, "events/cars": 1}
@@ -258,7 +258,7 @@ def test_ignored_changes_stay_and_an_imported_private_namespace_stays_private(
     assert ours.recorded("ignoring")["inputs"]["maxDeliveryCount"] == 4
 
     theirs.apply(arm_program(spec(Queue(name="ignoring", max_delivery_count=5), 4, "Disabled", ())), refresh=True)
-    drift = EngineEvents(ignored=StackRecord({"deployment": ours.stack.export_stack().deployment}).ignored)
+    drift = EngineEvents(ignored=StackRecord({"deployment": ours.deployment}).ignored)
     ours.stack.preview_refresh(on_event=drift.take)
     assert {each.name: each.op for each in drift.verdicts} == {"ignoring": "same", "sb-private": "same"}
     assert ours.apply(arm_program(wanted), refresh=True) == {"same": 3}
