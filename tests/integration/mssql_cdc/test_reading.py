@@ -314,21 +314,37 @@ def test_a_running_stream_reads_changes_and_stops_on_request(database: SourceDat
 
 
 def test_a_column_altered_in_place_is_read_with_its_new_type(database: SourceDatabase) -> None:
+    """Also if its table had no changes before, or the driver returns the new type as it returned the old one."""
     persons(database, columns="Seen datetime2(3)")
+    persons(database, "dbo.Idle", columns="Note varchar(9), Seen datetimeoffset(3)")
 
     def alter(reading: Reading, stop: Stop) -> None:
-        if len(reading.lines) == 2:
+        if len(reading.lines) == 5:
             stop.set()
         elif not reading.lines and len(reading.states) == 1:
             database.run("INSERT INTO dbo.Persons VALUES (1, '2024-02-29T10:00:00.123')")
         elif len(reading.lines) == 1 and reading.states[-1][0] == 1 and not altered:
-            altered.append(True)
+            altered.append(1)
             database.run("ALTER TABLE dbo.Persons ALTER COLUMN Seen datetime2(7)")
             database.run("INSERT INTO dbo.Persons VALUES (2, '2024-02-29T10:00:00.1234567')")
+            database.run("ALTER TABLE dbo.Idle ALTER COLUMN Note varchar(max)")
+            database.run("INSERT INTO dbo.Idle VALUES (3, 'x', '2024-02-29T10:00:00.123Z')")
+            database.run("UPDATE dbo.Idle SET Seen = '2024-02-29T11:00:00Z'")
+        elif len(reading.lines) == 4 and reading.states[-1][0] == 4 and len(altered) == 1:
+            altered.append(2)
+            database.run("ALTER TABLE dbo.Idle ALTER COLUMN Seen datetime2(3)")
+            database.run("INSERT INTO dbo.Idle VALUES (4, NULL, '2024-02-29T12:00:00.123')")
 
-    altered: list[bool] = []
-    reading = read(database.config("Persons", poll_interval="10ms"), on_item=alter, once=False)
-    assert [row["Seen"] for _, row in reading.rows] == ["2024-02-29T10:00:00.123", "2024-02-29T10:00:00.1234567"]
+    altered: list[int] = []
+    reading = read(database.config("Persons", "Idle", poll_interval="10ms"), on_item=alter, once=False)
+    assert [row["Seen"] for _, row in reading.rows] == [
+        "2024-02-29T10:00:00.123",
+        "2024-02-29T10:00:00.1234567",
+        "2024-02-29T10:00:00.123+00:00",
+        "2024-02-29T11:00:00.000+00:00",
+        "2024-02-29T12:00:00.123",
+    ]
+    assert reading.events[3]["metadata"]["Unchanged"] == ["Note"]
 
 
 def test_overlapping_transactions_arrive_in_commit_order(database: SourceDatabase) -> None:

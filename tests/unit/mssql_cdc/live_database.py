@@ -76,6 +76,7 @@ class CaptureInstance:
     created: str
     start_lsn: bytes
     columns: tuple[ColumnType, ...]
+    modified: datetime = datetime(2024, 1, 1)
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     """As the reader selects them: with the lengths of large values last."""
 
@@ -288,6 +289,7 @@ class LiveDatabase:
             table.columns = widened(table.columns)
             for instance in table.instances:
                 instance.columns = widened(instance.columns)
+                instance.modified += timedelta(seconds=1)
 
     def create(self, name: str = "") -> None:
         if name or len(self.tables) < 4:

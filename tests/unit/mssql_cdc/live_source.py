@@ -79,7 +79,6 @@ class LiveSource:
         self._happens = happens
         self._fails = fails
         self._others: dict[int, str] = {}
-        self._types: dict[EventBuilder, object] = {}
 
     def _asked(self) -> None:
         self._happens()
@@ -115,13 +114,12 @@ class LiveSource:
     ) -> Page:
         self._asked()
         live = self._instance(instance)
-        if self._types.setdefault(builder, live.columns) != live.columns:
-            raise ReadInterrupted("mssql.schema_changed", f"the columns of {instance} have changed")
         rows = [row for row in self._captured_rows(live) if row[0] <= upper and is_after(row, floor)]
         rows.sort(key=lambda row: (row[0], -1 if row[1] is None else row[1], *row[2:4]))
         cut = self._chance.randint(1, max_rows)
         self._happens()
-        marks = [mark for mark in self._marks() if mark.source_object_id == builder.shape.object_id]
+        tables = [table for table in self._database.tables if table.object_id == builder.shape.object_id]
+        marks = [_mark(table, one) for table in tables for one in table.instances]
         self._fails()
         self._witness.read(live, rows[:cut])
         return Page([*rows[:cut]], len(rows) >= cut, marks)
@@ -130,7 +128,6 @@ class LiveSource:
         self._asked()
         tables = [table for table in self._database.tables if table.instances]
         self._others = {table.object_id: table.name for table in tables if not self.selects(table.name)}
-        self._types.clear()
         self._fails()
         self._witness.cataloged(tables)
         return [_captured_table(table) for table in tables if self.selects(table.name)]
@@ -226,7 +223,9 @@ class LiveSource:
         return [row for row in instance.rows if row[0] <= self._database.captured_lsn]
 
     def _marks(self) -> list[Watermark]:
-        return [_mark(table, instance) for table in self._database.tables for instance in table.instances]
+        """Those of all tables, which do not tell when a change table was altered."""
+        tables = self._database.tables
+        return [_mark(table, one)._replace(modified=None) for table in tables for one in table.instances]
 
 
 def builder_of(table: CapturedTable, instance: str) -> EventBuilder:
@@ -251,7 +250,8 @@ def _captured_table(table: LiveTable) -> CapturedTable:
 
 
 def _mark(table: LiveTable, instance: CaptureInstance) -> Watermark:
-    return Watermark(instance.name, instance.object_id, table.object_id, instance.start_lsn, instance.created)
+    ids = (instance.object_id, table.object_id)
+    return Watermark(instance.name, *ids, instance.start_lsn, instance.created, instance.modified)
 
 
 def _source_row(builder: EventBuilder, row: Values) -> tuple[Any, ...]:

@@ -34,9 +34,9 @@ def catalog(
     ddl: Sequence[tuple[int, str]] = (),
 ) -> Catalog:
     tables = [
-        ("dbo", "Orders", 5, "dbo_Orders", 50, b"\x01" * 10, CREATED, 1),
-        ("sales", "Lines", 6, "custom", 60, b"\x01" * 10, CREATED, 0),
-        ("sales", "Order.Notes", 7, "notes", 70, None, CREATED, 1),
+        ("dbo", "Orders", 5, "dbo_Orders", 50, b"\x01" * 10, CREATED, 1, CREATED),
+        ("sales", "Lines", 6, "custom", 60, b"\x01" * 10, CREATED, 0, CREATED),
+        ("sales", "Order.Notes", 7, "notes", 70, None, CREATED, 1, CREATED),
     ]
     columns = [
         (50, "Id", "int", 1, False),

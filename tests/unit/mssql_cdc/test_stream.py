@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
 import msgspec
 import pytest
-from dstream_mssql_cdc.catalog.instances import observe
+from dstream_mssql_cdc.catalog.instances import CapturedTable, observe
 from dstream_mssql_cdc.position import ZERO_LSN, Floor, Position, increment_lsn
 from dstream_mssql_cdc.records.events import EventBuilder
 from dstream_mssql_cdc.state import Database, ReaderState, load_state, stored_position
@@ -242,6 +245,28 @@ def test_quiet_tables_cost_a_busy_one_nothing_but_a_probe_per_window() -> None:
     assert alone["page"] == among_many["page"] >= 200 // 50
     assert alone["poll"] == among_many["poll"]
     assert (alone["probe"], among_many["probe"]) == (0, 2)
+
+
+def test_a_page_of_a_change_table_that_was_altered_since_the_catalog_was_read_is_read_again() -> None:
+    dates = [datetime(2024, 1, day) for day in (1, 2)]
+    events: list[str] = []
+
+    class AlteredSource(LoggedSource):
+        def captured(self) -> list[CapturedTable]:
+            events.append("catalog")
+            (table,) = super().captured()
+            (one,) = table.instances
+            mark = one.mark._replace(modified=dates[min(len(events), 2) - 1])
+            return [replace(table, instances=(replace(one, mark=mark),))]
+
+        def page(self, *arguments: Any) -> Page:
+            events.append("page")
+            page = super().page(*arguments)
+            return replace(page, marks=[mark._replace(modified=dates[1]) for mark in page.marks])
+
+    stream = ChangeStream(AlteredSource(ChangeLog(["dbo.T0"], [one_row(1)])), fresh_state(), builder_for, NO_WAIT)
+    assert len(received(stream.lines(Stop(), until=lsn_of(1)))) == 1
+    assert events == ["catalog", "page", "catalog", "page"]
 
 
 def test_an_idle_poll_of_many_tables_is_one_query() -> None:

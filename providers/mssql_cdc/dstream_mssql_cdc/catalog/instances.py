@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
@@ -20,13 +21,15 @@ from dstream_mssql_cdc.state import Instance, Table
 
 
 class Watermark(NamedTuple):
-    """A row of cdc.change_tables. `start_lsn` is None until capture has set it."""
+    """A row of cdc.change_tables. `start_lsn` is None until capture has set it. `modified`: when the change table was
+    last altered, as the catalog and a page show it."""
 
     instance: str
     object_id: int
     source_object_id: int
     start_lsn: bytes | None
     create_date: str
+    modified: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

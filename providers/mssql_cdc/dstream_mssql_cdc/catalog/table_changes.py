@@ -17,7 +17,8 @@ from dstream_mssql_cdc.state import Instance, Table
 
 
 class InstancesChanged(Exception):
-    """A capture instance that is being read is gone, or is another one now: the catalog must be read again."""
+    """A capture instance that is being read is gone, is another one now, or has other columns: the catalog must be read
+    again."""
 
 
 class LostTable(NamedTuple):

@@ -78,8 +78,8 @@ def catalog_of(
         key_of.setdefault(object_id, []).append(name)
     instances: dict[tuple[str, int], list[CapturedInstance]] = {}
     unreadable = set()
-    for schema, table, source_id, instance, object_id, start_lsn, created, may_read in tables:
-        mark = watermark((instance, object_id, source_id, start_lsn, created))
+    for schema, table, source_id, instance, object_id, start_lsn, created, may_read, modified in tables:
+        mark = watermark((instance, object_id, source_id, start_lsn, created, modified))
         captured = CapturedInstance(mark, tuple(columns_of.get(object_id, ())), tuple(key_of.get(object_id, ())))
         instances.setdefault((f"{schema}.{table}", source_id), []).append(captured)
         if may_read == 0:
@@ -138,9 +138,9 @@ _OWN_TYPES = frozenset(["timestamp", "rowversion", "hierarchyid", "geometry", "g
 
 
 def watermark(row: Sequence[Any]) -> Watermark:
-    """Convert a row of sql.WATERMARKS."""
-    instance, object_id, source_object_id, start_lsn, created = row
-    return Watermark(instance, object_id, source_object_id, start_lsn, _created(created))
+    """Convert a row of sql.WATERMARKS or sql.WATERMARKS_OF_TABLE."""
+    instance, object_id, source_object_id, start_lsn, created, *modified = row
+    return Watermark(instance, object_id, source_object_id, start_lsn, _created(created), *modified)
 
 
 _created = lru_cache(4096)(milliseconds)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from dstream_mssql_cdc import errors
 from dstream_mssql_cdc.catalog.columns import milliseconds
 from dstream_mssql_cdc.catalog.instances import Watermark
 from dstream_mssql_cdc.catalog.tables import watermark
@@ -26,7 +25,6 @@ class ChangeQueries:
         self._operations = operations
         self._zone: str | None = None
         """The expression for the server's time zone, if it is known."""
-        self._described: dict[EventBuilder, object] = {}
 
     def poll(self, from_lsn: bytes, limit: int) -> Poll:
         with self._session.results(sql.poll(self._zone), limit, from_lsn) as results:
@@ -62,9 +60,6 @@ class ChangeQueries:
         table = builder.shape.object_id
         statement, parameters = sql.page(instance, table, select_list, floor, upper, self._operations, max_rows)
         with self._session.results(statement, *parameters) as results:
-            if self._described.setdefault(builder, results.description) != results.description:
-                # "ALTER TABLE .. ALTER COLUMN" changes the change table's column in place, so read its new shape.
-                raise errors.ReadInterrupted("mssql.schema_changed", f"the columns of {instance} have changed")
             rows, is_cut = results.limited_rows(builder, max_rows, max_bytes)
             stage = floor.wider()
             while stage is not None and len(rows) < max_rows and not is_cut:

@@ -147,7 +147,6 @@ class SqlServer(ChangeQueries, SnapshotQueries):
 
     def captured(self) -> list[CapturedTable]:
         """The requested tables that are captured now. The stream detects those that no longer are."""
-        self._described.clear()
         catalog = self.catalog()
         tables = select(catalog, self._tables, self._excluded)[0]
         ids = {table.object_id for table in tables}

@@ -113,11 +113,6 @@ class Results:
         self.is_cut = False
         """Whether there are rows that are not to be fetched."""
 
-    @property
-    def description(self) -> object:
-        """Types, lengths and scales of the columns of the current result."""
-        return self._cursor.description
-
     def rows(self) -> list[Any]:
         return list(self._cursor.fetchall())
 

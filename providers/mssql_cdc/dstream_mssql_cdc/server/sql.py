@@ -26,9 +26,16 @@ FROM sys.databases AS d WHERE d.name = DB_NAME();"""
 
 # "cdc.change_tables": start_lsn is the low watermark. Queried after every read, in the same batch: after a poll and a
 # probe, of all tables, and after a page, of the table that was read.
-_WATERMARKS = "SELECT capture_instance, object_id, source_object_id, start_lsn, create_date FROM cdc.change_tables"
-WATERMARKS = f"{_WATERMARKS} ORDER BY object_id;"
-WATERMARKS_OF_TABLE = f"{_WATERMARKS} WHERE source_object_id = ? ORDER BY object_id;"
+WATERMARKS = """\
+SELECT capture_instance, object_id, source_object_id, start_lsn, create_date FROM cdc.change_tables
+ORDER BY object_id;"""
+
+# "cdc.ddl_history", required_column_update: a new type of a captured column alters the change table's column, too. So
+# rows can have other types than the catalog had. "sys.objects", modify_date: when the table was last altered.
+WATERMARKS_OF_TABLE = """\
+SELECT ct.capture_instance, ct.object_id, ct.source_object_id, ct.start_lsn, ct.create_date, t.modify_date
+FROM cdc.change_tables AS ct LEFT JOIN sys.tables AS t ON t.object_id = ct.object_id
+WHERE ct.source_object_id = ? ORDER BY ct.object_id;"""
 
 # What sys.fn_cdc_get_max_lsn returns: NULL before the first scan. Estuary suspects the function of recompiling and lock
 # contention (github.com/estuary/connectors/pull/3475).
@@ -81,10 +88,11 @@ SELECT sys.fn_cdc_map_time_to_lsn(N'smallest greater than or equal',
 # them in the log. The procedure needs SELECT on the source table's columns; reading the table needs SELECT on cdc.
 CATALOG = """\
 SELECT s.name, t.name, t.object_id, ct.capture_instance, ct.object_id, ct.start_lsn, ct.create_date,
-       HAS_PERMS_BY_NAME(N'cdc.' + QUOTENAME(ct.capture_instance + N'_CT'), N'OBJECT', N'SELECT')
+       HAS_PERMS_BY_NAME(N'cdc.' + QUOTENAME(ct.capture_instance + N'_CT'), N'OBJECT', N'SELECT'), changes.modify_date
 FROM cdc.change_tables AS ct
 JOIN sys.tables AS t ON t.object_id = ct.source_object_id
 JOIN sys.schemas AS s ON s.schema_id = t.schema_id
+LEFT JOIN sys.tables AS changes ON changes.object_id = ct.object_id
 ORDER BY s.name, t.name, ct.object_id;
 SELECT object_id, column_name, column_type, column_ordinal, is_computed FROM cdc.captured_columns
 ORDER BY object_id, column_ordinal;

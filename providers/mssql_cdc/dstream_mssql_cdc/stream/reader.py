@@ -132,7 +132,8 @@ class ChangeStream:
                 try:
                     yield from self._changes(window, poll, stop)
                 except InstancesChanged:
-                    continue  # The next poll shows it, too, so the catalog is read again.
+                    self._signature = None  # Read the catalog again.
+                    continue
                 if stop.is_set():
                     break
             if self._tables.begin_requested(self.source, self._position):

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 
 from dstream.sdk.errors import AuthError, ConfigError
 from dstream_mssql_cdc.catalog import instances as watched
 from dstream_mssql_cdc.catalog.instances import CapturedTable, Watermark
 from dstream_mssql_cdc.catalog.table_changes import (
     Followed,
+    InstancesChanged,
     check_instances,
     follow,
     returned,
@@ -57,6 +59,8 @@ class StreamTables:
         self._observer = observer
         self._new_id = new_id
         self._captured: dict[str, CapturedTable] = {}
+        self._modified: dict[str, datetime | None] = {}
+        """When the change tables had been altered last as the catalog was read, by instance."""
         self._has_catalog = False
         self._builders: dict[str, EventBuilder] = {}
 
@@ -87,6 +91,8 @@ class StreamTables:
         skipped = still_gone(gone, tables, source.selects)
         self._report(captured, followed, tables, skipped)
         self._captured, self._has_catalog = {table.name: table for table in captured}, True
+        found = [instance.mark for table in captured for instance in table.instances]
+        self._modified = {mark.instance: mark.modified for mark in found}
         self._builders = {}
         self.current, self.skipped = tables, skipped
 
@@ -121,9 +127,11 @@ class StreamTables:
             self._observer.tables_changed(before, tables)
 
     def check(self, tables: Mapping[str, Table], marks: Sequence[Watermark], position: Position) -> None:
-        """Check the marks of `tables` after a read. Raises InstancesChanged if its rows may not be those wanted, and
-        RefusedError for a gap (check_gaps)."""
+        """Check the marks of `tables` after a read. Raises InstancesChanged if its rows may not be those wanted, or may
+        have other types than the catalog had, and RefusedError for a gap (check_gaps)."""
         check_instances(tables, marks, position)
+        if any(mark.modified and mark.modified != self._modified.get(mark.instance) for mark in marks):
+            raise InstancesChanged
         self.check_gaps(tables, marks, position)
 
     def check_gaps(self, tables: Mapping[str, Table], marks: Sequence[Watermark], position: Position) -> None:

@@ -49,6 +49,7 @@ def _retype(
     if sql != f"c{column_id}":
         connection.execute(f"UPDATE t{table.id} SET c{column_id}={sql} WHERE c{column_id} IS NOT NULL")
     column.type = retyped.type
+    table.modified = clock.now_ticks()
     database.store(connection, table)
     captured = system_table(database, "captured_columns")
     connection.execute(
