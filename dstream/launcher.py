@@ -1,13 +1,9 @@
 """Starts a program that cannot outlive this process.
 
-On Linux, the kernel can signal a program when its parent dies (prctl(2), PR_SET_PDEATHSIG), but the child process must
+On Linux, the kernel can kill a program when its parent dies (prctl(2), PR_SET_PDEATHSIG), but the child process must
 request that before it executes the program. A `preexec_fn` would do so in a fork of this process, where running Python
 is unsafe once there are threads: gRPC's fork handlers have aborted such children. So a small Python interpreter makes
 the request, then replaces itself with the program.
-
-A parent with several threads may die one thread after the other, and the kernel signals once for each thread that
-becomes the parent meanwhile. Where that matters, because the program counts, the interpreter stays between the two: it
-has one thread.
 """
 
 from __future__ import annotations
@@ -21,7 +17,7 @@ from typing import Any
 
 _LAUNCH = """
 import ctypes, os, sys
-number, parent, report, ignored, *command = sys.argv[1:]
+parent, report, ignored, *command = sys.argv[1:]
 os.set_inheritable(int(report), False)
 libc = ctypes.CDLL(None)
 libc.prctl(1, 9, 0, 0, 0)
@@ -29,21 +25,6 @@ if os.getppid() != int(parent):
     os._exit(1)
 for each in ignored.split(","):
     libc.signal(int(each), None)
-if number != "9":
-    parent = os.getpid()
-    program = os.fork()
-    if program:
-        for each in (1, 2, 3, 15):
-            libc.signal(each, ctypes.c_void_p(1))
-        os.close(int(report))
-        code = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
-        if code >= 0:
-            os._exit(code)
-        libc.signal(-code, None)
-        os.kill(parent, -code)
-    libc.prctl(1, int(number), 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
 try:
     os.execvp(command[0], command)
 except OSError as error:
@@ -52,19 +33,17 @@ os._exit(127)
 """
 """1 is PR_SET_PDEATHSIG, 9 is SIGKILL. If the parent died before the request, no signal comes, so the launcher exits by
 itself. It resets the signals in `_IGNORED` to SIG_DFL, which is NULL: importing the module `signal` takes as long as
-the rest. While it stays, it ignores (SIG_IGN is 1) what can stop its process group, and then ends as the program does.
+the rest.
+
+The kernel signals once for each thread that becomes the parent while a process with several threads dies, so the signal
+must be one that a program cannot count.
 """
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ) if sys.platform == "linux" else ()
 """The signals that every Python interpreter ignores; a program would inherit that."""
 
 
-def start(
-    command: Sequence[str], death_signal: signal.Signals, *, pass_fds: Sequence[int] = (), **options: Any
-) -> subprocess.Popen[bytes]:
-    """Start `command` in its own session, with the options of `subprocess.Popen`.
-
-    If this process dies, the program gets `death_signal` once. With SIGKILL, the returned process is the program.
-    Otherwise it is the program's parent and ends with the same code; send signals to its process group.
+def start(command: Sequence[str], *, pass_fds: Sequence[int] = (), **options: Any) -> subprocess.Popen[bytes]:
+    """Start `command` in its own session, with the options of `subprocess.Popen`. It is killed if this process dies.
 
     Call it from a thread that lives as long as the program should: the kernel watches the thread that started it, not
     the process. On systems other than Linux, the program only gets its own session. Raises OSError if it cannot be
@@ -74,7 +53,7 @@ def start(
         return subprocess.Popen(list(command), start_new_session=True, pass_fds=pass_fds, **options)
     reader, writer = os.pipe()
     with open(reader, "rb") as report:
-        numbers = [str(int(death_signal)), str(os.getpid()), str(writer), ",".join(str(int(each)) for each in _IGNORED)]
+        numbers = [str(os.getpid()), str(writer), ",".join(str(int(each)) for each in _IGNORED)]
         launcher = [sys.executable, "-I", "-S", "-c", _LAUNCH, *numbers]
         try:
             process: subprocess.Popen[bytes] = subprocess.Popen(

@@ -162,7 +162,6 @@ def _start(role: Role, spec: ProviderSpec, cwd: Path | None, environ: Mapping[st
     try:
         return launcher.start(
             spec.argv,
-            signal.SIGKILL,
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

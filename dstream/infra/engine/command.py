@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -69,7 +68,6 @@ class EngineCommand(PulumiCommand):
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             process = launcher.start(
                 [self.command, "--non-interactive", *args],
-                signal.SIGKILL,
                 cwd=cwd,
                 env=_environment(additional_env, os.path.dirname(self.command)),
                 stdin=subprocess.DEVNULL,
@@ -101,19 +99,13 @@ class EngineCommand(PulumiCommand):
         is_told = False
         while not done.wait(_LOOK_S):
             if keeper.look():
-                _signal(process, signal.SIGKILL)
+                process.kill()
                 return
             if self._stop.is_set() and not is_told:
                 is_told = True
-                _signal(process, signal.SIGINT)
+                process.send_signal(signal.SIGINT)
                 if is_preview and not done.wait(_PREVIEW_GRACE_S):
-                    _signal(process, signal.SIGKILL)
-
-
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Signal the engine: it is in the group of the process that started it."""
-    with contextlib.suppress(ProcessLookupError):  # it has just ended
-        os.killpg(process.pid, number)
+                    process.kill()
 
 
 def _is_preview(arguments: Sequence[str]) -> bool:
