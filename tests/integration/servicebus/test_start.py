@@ -114,6 +114,7 @@ def test_duplicate_detection_turned_off_is_a_warning(calm: Broker, new_name: Cal
 
     (warning,) = without.logs("servicebus.duplicate_detection")
     assert (warning["level"], warning["state"], warning["entity"]) == ("warning", "off", off)
+    assert warning["note"] == "events resent after a crash appear twice, with the same message id"
     assert not having.logs("servicebus.duplicate_detection")
 
 

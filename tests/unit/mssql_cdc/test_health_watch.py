@@ -126,7 +126,7 @@ def test_a_capture_error_is_reported_once() -> None:
     watched = Watched(server)
     server.errors = [(NOW, 1105, "The filegroup is full.")]
     assert watched.look()[1] == ["mssql.capture_error"]
-    assert watched.lines[-1]["number"] == 1105
+    assert (watched.lines[-1]["number"], watched.lines[-1]["reason"]) == (1105, "The filegroup is full.")
     assert watched.look()[1] == []
     server.errors.append((NOW + timedelta(seconds=5), 1205, "Deadlock."))
     metrics, events = watched.look()

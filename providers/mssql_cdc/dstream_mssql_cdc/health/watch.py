@@ -131,5 +131,5 @@ class HealthWatch:
             last = errors[-1]
             self._last_error = last.at
             self._telemetry.warning(
-                "mssql.capture_error", number=last.number, message=last.message, at=last.at.isoformat(" ", "seconds")
+                "mssql.capture_error", number=last.number, reason=last.message, at=last.at.isoformat(" ", "seconds")
             )

@@ -91,9 +91,7 @@ class Publication:
         for host in self._connector.plaintext_hosts:
             self._telemetry.warning("servicebus.plaintext", host=host, note="no TLS: allow_plaintext allows it")
         if (packing := self._config.packing) is not None:
-            self._telemetry.info(
-                "servicebus.packing", rows_per_message=packing.rows_per_message, message=REPEATS_IN_PACKS
-            )
+            self._telemetry.info("servicebus.packing", rows_per_message=packing.rows_per_message, note=REPEATS_IN_PACKS)
         with ThreadPoolExecutor(OPEN_TOGETHER, thread_name_prefix="open") as pool:
             for sender in pool.map(self._open_one, self._routing.names.known()):
                 self._publisher.adopt(sender)
@@ -278,9 +276,7 @@ class Publication:
         for remark in remarks(found, self._routing, age_of(self._resumes_from, datetime.now(UTC))):
             event = f"servicebus.{remark.topic}"
             if remark.message:
-                self._telemetry.warning(
-                    event, entity=entity, state=remark.state, message=remark.message, hint=remark.fix
-                )
+                self._telemetry.warning(event, entity=entity, state=remark.state, note=remark.message, hint=remark.fix)
             elif not remark.state.startswith("on"):
                 self._telemetry.info(event, entity=entity, state=remark.state)
 
@@ -298,7 +294,7 @@ class Publication:
                 entity=name,
                 created_at=_rfc_3339(created_at),
                 checkpoint_stored_at=_rfc_3339(self._resumes_from),
-                message="it was created after the checkpoint was stored, so it lacks changes before the checkpoint; "
+                note="it was created after the checkpoint was stored, so it lacks changes before the checkpoint; "
                 + advice,
             )
 
