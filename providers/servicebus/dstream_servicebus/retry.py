@@ -170,8 +170,8 @@ def _final(error: Exception, entity: str, kind: str) -> DStreamError | None:
 def _is_of_link(error: Exception) -> bool:
     """Whether the error is that of a detached link, or a closed session or connection, rather than of a message.
 
-    The SDK reports it at the next send if it has read the frame by then, as its keep-alive thread can (azure-servicebus
-    7.15, `_pyamqp/link.py`). The classes are private; without them, this returns False.
+    The SDK reports it at the next send if it has read the frame by then (azure-servicebus 7.15, `_pyamqp/link.py`). The
+    classes are private; without them, this returns False.
     """
     return type(getattr(error, "inner_exception", None)).__name__ in _OF_LINKS
 

@@ -34,11 +34,10 @@ IDLE_S = 9 * 60.0
 detached)."""
 
 CLOSE_S = 0.3
-"""Enough to send the closing frames; the SDK's close then waits for a thread that sleeps for a second."""
+"""Enough to send the closing frames."""
 
 SOCKET_TIMEOUT_S = 1.0
-"""The SDK's 0.2 s fails on uplinks below 320 KB/s in the middle of a frame; more would delay close and keep-alive."""
-
+"""The SDK's 0.2 s fails on uplinks below 320 KB/s in the middle of a frame; more would delay close."""
 
 SLOWEST_UPLINK = 250_000
 """Bytes per second. A send has its timeout plus the time that its bytes take at this rate: 100 MB need no less."""
@@ -88,9 +87,19 @@ class EntitySender:
         poll = select.poll()
         try:
             poll.register(transport.sock, select.POLLRDHUP)
-        except (TypeError, ValueError):  # the SDK's keep-alive has noticed and closed it
+        except (TypeError, ValueError):  # the SDK has noticed and closed it
             return True
         return bool(poll.poll(0))
+
+    def keep_alive(self) -> None:
+        """Send an empty frame if the open connection has sent nothing for half of the service's idle timeout.
+
+        Instead of the SDK's keep-alive, whose thread reads from the connection for up to a second every 30 s: until it
+        ends, nothing can be sent, and it can drop a message that is being sent from the list of those to send.
+        """
+        if self._link is not None:
+            with suppress(Exception):  # the next send finds out what is wrong
+                _connection(self._link[1])._get_remote_timeout(time.time())
 
     def send(self, messages: Sequence[Message], max_bytes: int) -> tuple[int, int]:
         """Send the leading messages as one batch; return how many, and their bytes. `max_bytes`: at most the link's
@@ -128,7 +137,7 @@ class EntitySender:
         self.drop()
         client = self._connect()
         get = client.get_queue_sender if self._kind == "queue" else client.get_topic_sender
-        sender = get(self.entity, socket_timeout=SOCKET_TIMEOUT_S)
+        sender = get(self.entity, socket_timeout=SOCKET_TIMEOUT_S, **_keep_alive_options())
         _stay_open_when_refused(sender)
         self._link = (client, sender)
         with self._limited():
@@ -148,13 +157,17 @@ class EntitySender:
     @contextmanager
     def _limited(self, timeout_s: float | None = None) -> Iterator[None]:
         """Limit a call into the SDK in time, and turn any failure into an SDK exception."""
-        try:
-            with self._watchdog.limit((timeout_s or self._timeout_s) + GRACE_S, self._abort):
+        limit_s = (timeout_s or self._timeout_s) + GRACE_S
+        with self._watchdog.limit(limit_s, self._abort) as watch:
+            try:
                 yield
-        except (AzureError, OSError):
-            raise
-        except Exception as error:  # a client that breaks or is closed during a call fails anywhere inside the SDK
-            raise ServiceBusError(f"the connection failed: {type(error).__name__}: {error}") from error
+            except Exception as error:
+                if watch.aborted:
+                    raise ServiceBusError(f"no answer within {limit_s:g} s; the connection was closed") from error
+                if isinstance(error, (AzureError, OSError)):
+                    raise
+                # a client that breaks or is closed during a call fails anywhere inside the SDK
+                raise ServiceBusError(f"the connection failed: {type(error).__name__}: {error}") from error
 
     def _abort(self) -> None:
         link = self._link
@@ -166,9 +179,9 @@ class EntitySender:
 def _stay_open_when_refused(sender: ServiceBusSender) -> None:
     """Keep the SDK from closing the connection when the service refuses a message.
 
-    It closes it after most errors (`_base_handler._handle_exception`, azure-servicebus 7.15), which takes a second, and
-    finding one message in a batch takes a dozen refusals. A refusal is the outcome of one transfer and leaves the link
-    open (OASIS AMQP 1.0, part 3.4). Without these private names, finding a message only takes longer.
+    It closes it after most errors (`_base_handler._handle_exception`, azure-servicebus 7.15). Opening one takes half a
+    second, and finding one message in a batch takes a dozen refusals. A refusal is the outcome of one transfer and
+    leaves the link open (OASIS AMQP 1.0, part 3.4). Without these private names, finding a message only takes longer.
     """
     try:
         from azure.servicebus._pyamqp.error import MessageException
@@ -191,9 +204,22 @@ def _text(condition: bytes | None) -> str:
     return bytes(condition or b"").decode("ascii", "replace")
 
 
+def _keep_alive_options() -> dict[str, Any]:
+    """Turn the SDK's keep-alive off, if this SDK has the private name that `EntitySender.keep_alive` needs."""
+    try:
+        from azure.servicebus._pyamqp._connection import Connection
+    except ImportError:
+        return {}
+    return {"keep_alive": 0} if hasattr(Connection, "_get_remote_timeout") else {}
+
+
+def _connection(sender: ServiceBusSender) -> Any:
+    """Its connection, which has no public name."""
+    return getattr(getattr(sender, "_handler", None), "_connection", None)
+
+
 def _transport(sender: ServiceBusSender) -> Any:
-    """The transport of its connection, which has no public name."""
-    return getattr(getattr(getattr(sender, "_handler", None), "_connection", None), "_transport", None)
+    return getattr(_connection(sender), "_transport", None)
 
 
 def _shut_down(sender: ServiceBusSender) -> None:

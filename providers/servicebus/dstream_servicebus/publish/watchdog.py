@@ -19,7 +19,9 @@ STUCK_AFTER_S = 10.0
 
 
 @dataclass(slots=True)
-class _Watch:
+class Watch:
+    """One call. `aborted`: it has taken too long."""
+
     deadline: float
     abort: Callable[[], None]
     aborted: bool = False
@@ -30,7 +32,7 @@ class Watchdog:
 
     def __init__(self, on_stuck: Callable[[], None]) -> None:
         self._on_stuck = on_stuck
-        self._watches: dict[int, _Watch] = {}
+        self._watches: dict[int, Watch] = {}
         self._numbers = itertools.count()
         self._changed = threading.Condition()
         self._closed = False
@@ -39,16 +41,16 @@ class Watchdog:
         self._thread.start()
 
     @contextmanager
-    def limit(self, seconds: float, abort: Callable[[], None]) -> Iterator[None]:
+    def limit(self, seconds: float, abort: Callable[[], None]) -> Iterator[Watch]:
         """Abort the block if it takes longer; `abort` runs on its own thread, since it may block too."""
         number = next(self._numbers)
         deadline = time.monotonic() + seconds
         with self._changed:
-            self._watches[number] = _Watch(deadline, abort)
+            watch = self._watches[number] = Watch(deadline, abort)
             if deadline < self._next_look:
                 self._changed.notify()
         try:
-            yield
+            yield watch
         finally:
             with self._changed:
                 del self._watches[number]

@@ -30,7 +30,7 @@ from dstream_servicebus.publish.trouble import Trouble, TroublePhase
 from dstream_servicebus.retry import Action, RetryPace, Schedule, Verdict, condition_of, judge, reason
 
 IDLE_CHECK_S = 2.0
-"""How often a worker without messages looks after its connections."""
+"""How often a worker looks after its connections, those that are closed only while it has no messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ class Worker:
         """What the current attempt has sent; empty while it opens the link."""
         self._sent_at = 0.0
         self._was_throttled = False
+        self._kept_alive_at = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"sender-{number}", daemon=True)
 
@@ -107,6 +108,7 @@ class Worker:
         try:
             while not self._stop.is_set():
                 lane = self._next_lane()
+                self._keep_alive()
                 if lane is not None:
                     self._deliver(lane)
                 else:
@@ -125,6 +127,13 @@ class Worker:
             if not self._ready and not self._stop.is_set():
                 self._changed.wait(IDLE_CHECK_S)
             return self._ready.popleft() if self._ready and not self._stop.is_set() else None
+
+    def _keep_alive(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._kept_alive_at >= IDLE_CHECK_S:
+            self._kept_alive_at = now_s
+            for sender in self._senders.values():
+                sender.keep_alive()
 
     def _reopen_lost(self) -> None:
         """With nothing to send, reconnect what the other side has closed, so that a dead destination shows."""
