@@ -24,7 +24,7 @@ COLUMNS: tuple[BenchColumn, ...] = (
     ("Price", "money NULL", "9.9900"),
     ("Weight", "float NULL", "n / 3.0"),
     ("Active", "bit NOT NULL", "1"),
-    ("Created", "datetime2(3) NOT NULL", "'2026-01-02T03:04:05.678'"),
+    ("Created", "datetime2(3) NOT NULL", "DATEADD(second, n, CAST('2026-01-02T03:04:05.678' AS datetime2(3)))"),
     ("Token", "uniqueidentifier NULL", "'6F9619FF-8B86-D011-B42D-00C04FC964FF'"),
     ("Note", "nvarchar(200) NULL", "N'a note that is neither short nor long, as notes are'"),
 )

@@ -82,6 +82,15 @@ def test_a_value_is_written_in_the_form_of_its_type(kind: str, scale: int, value
     assert written(Column("c", kind, 1, scale=scale), value) == expected
 
 
+@pytest.mark.parametrize("kind", ["datetime", "datetime2", "smalldatetime"])
+def test_equal_times_in_a_row_are_written_like_others(kind: str) -> None:
+    first, second = datetime(2024, 2, 29, 10, 0, 1), datetime(2024, 2, 29, 10, 0, 2)
+    convert = form_of(Column("c", kind, 1), STANDARD).convert
+    assert convert is not None
+    one, two = convert([first])[0], convert([second])[0]
+    assert convert([None, first, first, None, None, first, second]) == [None, one, one, None, None, one, two]
+
+
 def test_decimals_and_binaries_can_be_numbers_and_hex() -> None:
     choices = Choices(decimal="number", binary="hex")
     assert written(Column("c", "decimal", 1, scale=10), Decimal("1E-10"), choices) == "0.0000000001"

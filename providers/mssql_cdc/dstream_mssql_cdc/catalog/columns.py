@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from operator import methodcaller
 from typing import Any, Literal
 
 import msgspec
@@ -123,13 +124,13 @@ def _plain_form(column: Column, choices: Choices) -> Form:
     if kind == "real":
         return Form(_plain, _each(_shortest_real))
     if kind == "datetime":
-        return Form(_plain, _each(milliseconds))
+        return Form(_plain, _each_time(milliseconds))
     if kind == "smalldatetime":
-        return Form(_plain, _each(lambda value: value.isoformat(timespec="seconds")))
+        return Form(_plain, _to_digits("T", scale=0))
     if kind == "datetime2":
-        return Form(_text(27), _each(_with_t)) if scale == 7 else Form(_plain, _to_digits(20, scale))
+        return Form(_text(27), _each(_with_t)) if scale == 7 else Form(_plain, _to_digits("T", scale=scale))
     if kind == "time":
-        return Form(_text(16)) if scale == 7 else Form(_plain, _to_digits(9, scale))
+        return Form(_text(16)) if scale == 7 else Form(_plain, _to_digits(scale=scale))
     if kind == "datetimeoffset":
         return Form(_text(34), _each(_with_offset))
     if kind == "hierarchyid":
@@ -176,6 +177,21 @@ def _each(form: Callable[[Any], Any]) -> Convert:
     return lambda values: [None if value is None else form(value) for value in values]
 
 
+def _each_time(form: Callable[[Any], str]) -> Convert:
+    """Like `_each`; fast if a value is equal to the one before it, as it often is in the two rows of an update."""
+
+    def each(values: Sequence[Any]) -> list[str | None]:
+        texts: list[str | None] = []
+        previous, text = None, None
+        for value in values:
+            if value != previous:
+                previous, text = value, None if value is None else form(value)
+            texts.append(text)
+        return texts
+
+    return each
+
+
 def _digits(values: Sequence[Decimal | None]) -> list[str | None]:
     return [None if value is None else format(value, "f") for value in values]
 
@@ -188,17 +204,19 @@ def _hex(values: Sequence[bytes | None]) -> list[str | None]:
     return [None if value is None else value.hex() for value in values]
 
 
-def _to_digits(start: int, scale: int) -> Convert:
-    """ISO text truncated to the type's digits; the fraction begins at `start`."""
-    unit, end = ("microseconds", start + scale) if scale else ("seconds", start - 1)
-    return lambda values: [None if value is None else value.isoformat(timespec=unit)[:end] for value in values]
+def _to_digits(*separator: str, scale: int) -> Convert:
+    """ISO text truncated to the type's digits. `separator`: of date and time, if the type has both."""
+    unit = {0: "seconds", 3: "milliseconds"}.get(scale, "microseconds")
+    iso_text: Callable[[Any], str] = methodcaller("isoformat", *separator, unit)
+    return _each_time(iso_text if scale in (0, 3, 6) else lambda value: iso_text(value)[: scale - 6])
 
 
 def milliseconds(value: datetime) -> str:
     """ISO text of a datetime. It counts 1/300 s, and drivers return its fraction as .997 or as .996666; rounding gives
     .997 for both."""
-    rounded = value.replace(microsecond=(value.microsecond + 500) // 1000 * 1000)
-    return rounded.isoformat(timespec="milliseconds")
+    if value.microsecond % 1000:
+        value = value.replace(microsecond=(value.microsecond + 500) // 1000 * 1000)
+    return value.isoformat("T", "milliseconds")
 
 
 def _with_t(value: str) -> str:

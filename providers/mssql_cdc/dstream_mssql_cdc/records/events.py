@@ -139,18 +139,17 @@ class EventBuilder:
         skip_unchanged = self.shape.skip_unchanged
         unchanged: Sequence[str] = ()
         before: Any = None
-        half: Key | None = None
+        half: tuple[bytes, int | None, bytes] | None = None
         last_lsn, lsn_text, commit_time = b"", "", None
         for at, (lsn, command, seqval, operation, mask, data) in enumerate(
             zip(lsns, commands, seqvals, operations, masks, datas, strict=True)
         ):
             if lsn != last_lsn:
                 last_lsn, lsn_text, commit_time = lsn, lsn.hex(), commit_times.get(lsn)
-            position: Key = (lsn, NO_COMMAND_ID if command is None else command, seqval, operation, object_id)
-            if half and (operation != UPDATE_AFTER or half[:3] != position[:3]):
+            if half and (operation != UPDATE_AFTER or half != (lsn, command, seqval)):
                 raise _half_update(table, half)
             if operation == UPDATE_BEFORE:
-                before, half = data, position
+                before, half = data, (lsn, command, seqval)
                 continue
             changed: Sequence[str] = ()
             if operation == UPDATE_AFTER:
@@ -160,6 +159,7 @@ class EventBuilder:
                     continue
             if lobs:
                 unchanged = [name for name, large in lobs if large[at] is UNSET]
+            position: Key = (lsn, NO_COMMAND_ID if command is None else command, seqval, operation, object_id)
             seq_text = seqval.hex()
             metadata = Metadata(
                 1,
@@ -288,10 +288,11 @@ def _around_unset(convert: Callable[[Sequence[Any]], Sequence[Any]], values: Seq
     return [UNSET if value is UNSET else done for value, done in zip(values, converted, strict=True)]
 
 
-def _half_update(table: str, key: Key) -> DataError:
+def _half_update(table: str, half: tuple[bytes, int | None, bytes]) -> DataError:
+    lsn, _, seqval = half
     return DataError(
         "mssql.half_update",
-        f"{table} has a before image without its after image at LSN {key[0].hex()}, seqval {key[2].hex()}",
+        f"{table} has a before image without its after image at LSN {lsn.hex()}, seqval {seqval.hex()}",
         hint="The change table was modified by hand or is damaged. Run DBCC CHECKTABLE, or disable and re-enable "
         "capture for the table.",
     )

@@ -350,9 +350,11 @@ def _signature(marks: Sequence[Watermark]) -> set[tuple[str, int, str, bool]]:
 
 def _cuts(ready: Sequence[Keyed], lines: int) -> Iterator[int]:
     """The ends of the blocks: the first transaction boundary after at least `lines` lines each, and the last row."""
-    start = 0
-    for at, (_, event) in enumerate(ready, 1):
-        if at - start >= lines and event.metadata.Last is True and at < len(ready):
-            yield at
-            start = at
+    end = lines
+    while end < len(ready):
+        if ready[end - 1][1].metadata.Last is True:
+            yield end
+            end += lines
+        else:
+            end += 1
     yield len(ready)
