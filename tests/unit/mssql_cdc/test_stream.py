@@ -15,6 +15,7 @@ from dstream_mssql_cdc.catalog.instances import CapturedTable, observe
 from dstream_mssql_cdc.position import ZERO_LSN, Floor, Position, increment_lsn
 from dstream_mssql_cdc.records.events import EventBuilder
 from dstream_mssql_cdc.state import Database, ReaderState, load_state, stored_position
+from dstream_mssql_cdc.stream.net_changes import NetChanges
 from dstream_mssql_cdc.stream.observer import Observer
 from dstream_mssql_cdc.stream.reader import ChangeStream, PollPace
 from dstream_mssql_cdc.stream.source import Page, Poll, Probe
@@ -267,6 +268,33 @@ def test_a_page_of_a_change_table_that_was_altered_since_the_catalog_was_read_is
     stream = ChangeStream(AlteredSource(ChangeLog(["dbo.T0"], [one_row(1)])), fresh_state(), builder_for, NO_WAIT)
     assert len(received(stream.lines(Stop(), until=lsn_of(1)))) == 1
     assert events == ["catalog", "page", "catalog", "page"]
+
+
+@pytest.mark.parametrize("net", [None, NetChanges()])
+def test_a_poll_is_due_one_interval_after_the_last_one_with_changes(net: NetChanges | None) -> None:
+    """However long reading them took. The interval doubles while there are none."""
+    now_s = 0.0
+    waited_s: list[float] = []
+
+    class SlowSource(LoggedSource):
+        def page(self, *arguments: Any) -> Page:
+            nonlocal now_s
+            now_s += 0.4
+            return super().page(*arguments)
+
+    class Waits(Stop):
+        def wait(self, timeout_s: float) -> bool:
+            nonlocal now_s
+            now_s += timeout_s
+            waited_s.append(round(timeout_s, 6))
+            if len(waited_s) == 5:
+                self.set()
+            return self.is_set()
+
+    source, pace = SlowSource(ChangeLog(["dbo.T0"], [one_row(1)])), PollPace(poll_s=1.0, max_poll_s=3.0)
+    stream = ChangeStream(source, fresh_state(), builder_for, pace, clock=lambda: now_s, net=net)
+    assert len(received(stream.lines(Waits()))) == 1
+    assert waited_s == [0.6, 1.0, 2.0, 3.0, 3.0]
 
 
 def test_an_idle_poll_of_many_tables_is_one_query() -> None:

@@ -84,6 +84,7 @@ class ChangeStream:
         self._pace = pace
         self._schema_records = schema_records
         self._observer = observer or Observer()
+        self._clock = clock
         self._history = HistoryCheck(clock, pace.restored_after_s)
         self._signature: set[tuple[str, int, str, bool]] | None = None
         self._tables = StreamTables(
@@ -125,8 +126,10 @@ class ChangeStream:
         While a table needs a snapshot, reads a chunk of its rows and a window of changes in turn. Ends only when a poll
         after the last row returns no more changes."""
         self._signature = None
-        delay = self._pace.poll_s
+        is_collecting = self._net is not None and until is None  # Each window of net changes collects changes.
+        delay_s, due_s = self._pace.poll_s, self._clock() + self._pace.poll_s
         while not stop.is_set():
+            polled_s = self._clock()
             window, poll = self._next_window()
             if window is not None:
                 try:
@@ -143,16 +146,18 @@ class ChangeStream:
             if is_reading:
                 yield from self._chunk(stop)
             if window is not None or is_reading:
-                delay = self._pace.poll_s
-                if self._net and not is_reading and until is None and window and window.upper == poll.max_lsn:
-                    stop.wait(delay)  # The next window collects changes meanwhile.
-                continue
-            if until is not None and self._position >= Position.end_of(until) and not is_pending:
+                # The time that reading took counts, so that a change waits no longer than the interval.
+                delay_s, due_s = self._pace.poll_s, polled_s + self._pace.poll_s
+                if window is None or is_reading or not is_collecting or window.upper != poll.max_lsn:
+                    continue
+            elif until is not None and self._position >= Position.end_of(until) and not is_pending:
                 break
-            self._observer.idle(poll)
-            if stop.wait(delay):
+            else:
+                self._observer.idle(poll)
+            if stop.wait(max(0.0, due_s - self._clock())):
                 break
-            delay = min(delay * 2, self._pace.max_poll_s)
+            due_s = self._clock() + delay_s
+            delay_s = min(delay_s * 2, self._pace.max_poll_s)
         yield Checkpoint(self.state.stored())
 
     def _changes(self, window: Window, poll: Poll, stop: Stop) -> Iterator[Lines | Checkpoint]:
