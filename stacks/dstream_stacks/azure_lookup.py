@@ -76,8 +76,8 @@ def existing_namespace(namespace: str, resource_group: str) -> Any:
 
 def current_subscription() -> str:
     """The default subscription of the credentials."""
-    subscription: str = azure_native.authorization.get_client_config().subscription_id
-    return subscription
+    found = pulumi.runtime.invoke("azure-native:authorization:getClientConfig", {}, get_invoke_opts_defaults()).value
+    return str(found["subscriptionId"])
 
 
 def _found(get: Callable[[], Any]) -> Any:
