@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dstream.host import RestartPolicy
-from tests.conformance.runs import Background, job, provider
+from dstream.state import open_store
+from tests.conformance.runs import TASK, Background, job, provider
 from tests.conformance.test_stalls import Clock
 
 SECRET = "hunter2-and-more"
@@ -89,3 +91,12 @@ def test_a_summary_is_logged_only_if_something_has_happened(tmp_path: Path) -> N
     assert summaries()[-1]["phase"] == "streaming"
     running.stop.request()
     running.result()
+
+
+def test_a_standby_that_is_stopped_has_finished(tmp_path: Path) -> None:
+    with open_store(job(tmp_path).state, TASK).lease(datetime.now(UTC)):
+        standby = Background(job(tmp_path, standby=True))
+        standby.events.wait_for("lease.waiting")
+        standby.stop.request()
+        summary = standby.result()
+    assert (summary.drained, summary.rows, summary.progress.condition.phase) == (True, 0, "finished")

@@ -81,7 +81,8 @@ def run_task(
                 return run.go()
     except Interrupted:  # while it waited for the lease
         report.enter("finished")
-        return RunSummary(job.task, job.run_id, now(), now(), 0.0, drained=True, progress=Progress())
+        progress = Progress(condition=report.condition)
+        return RunSummary(job.task, job.run_id, now(), now(), 0.0, drained=True, progress=progress)
     except Exception as error:
         fault = redactor.error(fault_of(error, job.task))
         report.enter("failed", _cause(fault))
