@@ -46,8 +46,8 @@ def detach(options: list[str], folder: Folder) -> None:
 
 
 def stop_running(folder: Folder) -> bool:
-    """Stop the supervisor and wait until it and its servers have exited. Return False if none is running. Raises
-    SandboxError."""
+    """Stop the supervisor, and wait until its servers have exited and another one can start. Return False if none is
+    running. Raises SandboxError."""
     running = folder.running()
     if running is None:
         return False

@@ -68,7 +68,8 @@ def test_a_stopped_sandbox_restarts_with_the_same_settings_and_data(commands: Co
 
     commands("down")
     assert not commands.status["running"]
-    assert all(ended(before[process]["pid"]) for process in ("supervisor", "sqlserver", "servicebus"))
+    assert all(ended(before[process]["pid"]) for process in ("sqlserver", "servicebus"))
+    wait_until(lambda: ended(before["supervisor"]["pid"]), "the supervisor to exit, which has released its lock")
 
     commands("up", "--detach", "--profile", "premium")
     assert commands.status["servicebus"]["profile"] == "premium"
