@@ -42,7 +42,7 @@ def run() -> Result:
                     Arm("dstream-servicebus", sending(broker, ["-m", "dstream_servicebus"], ROWS)),
                 ],
                 rounds=3,
-                aims={"dstream-servicebus": 8},
+                aims={"dstream-servicebus": 14},
                 note=f"One sender each. {SDK_ROWS:,} rows per round for the loop, {ROWS:,} for dstream-servicebus.",
             )
         finally:
