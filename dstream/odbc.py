@@ -1,5 +1,5 @@
 """Finds Microsoft's ODBC driver, loads pyodbc, and tells which connection strings are unprotected, and which errors of
-SQL Server may pass."""
+SQL Server are transient."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RESOURCES = (617, 669, 701, 802, 1204, 8628, 8645, 8651, 10922)
 """Out of memory, memory grants or locks; the server asks to rerun the statement."""
 _AZURE = (40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920, 10928, 10929, 10930, 10936)
 """Azure SQL Database: reconfiguring, throttling, temporarily unavailable."""
-PASSING_ERRORS = frozenset([*_CONFLICTS, *_LINK_LOST, *_NOT_NOW, *_RESOURCES, *_AZURE])
+TRANSIENT_ERRORS = frozenset([*_CONFLICTS, *_LINK_LOST, *_NOT_NOW, *_RESOURCES, *_AZURE])
 """The numbers of SQL Server's errors that a retry may overcome: Microsoft, "Database engine events and errors" and
 "Troubleshoot transient connection errors in SQL Database"; the retry lists of Microsoft.Data.SqlClient and Entity
 Framework Core (SqlServerTransientExceptionDetector)."""

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from dstream.errors import AuthError, ConfigError, DStreamError, SystemFault, UnreachableError
-from dstream.odbc import PASSING_ERRORS, find_driver, load_pyodbc, numbers_of, plain_message, unprotected_because
+from dstream.odbc import TRANSIENT_ERRORS, find_driver, load_pyodbc, numbers_of, plain_message, unprotected_because
 from dstream.state._sql import Dialect, NoTables, SqlCursor
 from dstream.state._transport import check_transport
 
@@ -36,7 +36,7 @@ _NO_DATABASE = 4060
 _NOT_ALLOWED = frozenset({229, 262})
 _AT_THE_SAME_TIME = frozenset({2714, 2627})
 """An object or row exists that did not a moment ago: another host created it."""
-_PASSING_STATES = ("08", "HYT", "40")
+_TRANSIENT_STATES = ("08", "HYT", "40")
 """SQLSTATE prefixes: a lost connection, a timeout, a deadlock."""
 _LATER = "DATEADD(second, %(lease_s)s, SYSUTCDATETIME())"
 _NAME = "varchar({}) COLLATE Latin1_General_BIN2 NOT NULL"
@@ -133,10 +133,10 @@ class MssqlDatabase:
         state = str(error.args[0]) if error.args else ""
         text = str(error.args[1]) if len(error.args) > 1 else ""
         numbers = set(numbers_of(text))
-        passing = PASSING_ERRORS | _AT_THE_SAME_TIME
+        transient = TRANSIENT_ERRORS | _AT_THE_SAME_TIME
         if self._has_connected:
-            passing |= {_NO_DATABASE}  # also while the database fails over or starts
-        if numbers & passing or state.startswith(_PASSING_STATES):
+            transient |= {_NO_DATABASE}  # also while the database fails over or starts
+        if numbers & transient or state.startswith(_TRANSIENT_STATES):
             return UnreachableError(
                 "state.unavailable",
                 f"the state backend {self.place} cannot be used: {plain_message(text)} (SQLSTATE {state})",

@@ -64,7 +64,7 @@ class AckReader(ProviderReader):
             if not chunk:
                 break
             yield from lines.feed(chunk)
-        # Killed while it wrote a message, it leaves the start of one, which is no breach of the protocol.
+        # Killed while it wrote a message, it leaves the start of one, which does not violate the protocol.
         starts_message = lines.rest.startswith(CONTROL_PREFIX if self.handshake.hello is None else b"{")
         if lines.rest and not starts_message:
             yield lines.rest

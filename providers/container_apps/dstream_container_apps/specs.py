@@ -59,6 +59,7 @@ def check(config: Config) -> None:
             raise ConfigError(
                 "container_apps.set_twice",
                 f"{CONFIGURATION_DIGEST} is set by `dstream deploy`",
+                hint=f"Remove it from {setting}.",
                 config_path=f"{setting}.{CONFIGURATION_DIGEST}",
             )
 

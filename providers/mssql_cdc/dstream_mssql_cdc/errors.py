@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from dstream.odbc import PASSING_ERRORS, numbers_of, plain_message
+from dstream.odbc import TRANSIENT_ERRORS, numbers_of, plain_message
 from dstream.sdk.errors import AuthError, ConfigError, DStreamError, SystemFault, TransientError, UnreachableError
 from dstream_mssql_cdc.server.connection_string import CONFIG_PATH
 from dstream_mssql_cdc.server.sql import literal, quoted
@@ -38,9 +38,9 @@ def translate(
     message = plain_message(text)
     if 4060 in numbers:
         return _unknown_database(message, login, database, connected=connected)
-    if 18456 in numbers or (state == "28000" and not numbers & PASSING_ERRORS):
+    if 18456 in numbers or (state == "28000" and not numbers & TRANSIENT_ERRORS):
         return _login_failed(message, login)
-    if numbers & PASSING_ERRORS or (connected and (state.startswith(_PASSING_STATES) or _DRIVER_LOST in text)):
+    if numbers & TRANSIENT_ERRORS or (connected and (state.startswith(_TRANSIENT_STATES) or _DRIVER_LOST in text)):
         return ReadInterrupted("mssql.interrupted", message, hint=_hint(message, numbers))
     if 22904 in numbers:
         return not_owner(login, database)
@@ -276,7 +276,7 @@ def _start_capture(database: str) -> str:
 
 _DRIVER_LOST = "The driver did not supply an error"
 """pyodbc's message (HY000) when a connection breaks in the middle of a result."""
-_PASSING_STATES = ("08", "HYT00", "HYT01", "40001", "IMC")
+_TRANSIENT_STATES = ("08", "HYT00", "HYT01", "40001", "IMC")
 """SQLSTATE prefixes: link failures, timeouts, serialization failures, connections the driver failed to recover."""
 
 

@@ -18,7 +18,7 @@ def test_silence_is_the_time_since_the_reader_started_waiting() -> None:
     assert liveness.silent_s(9.0) == 0.0
 
 
-def test_after_a_pause_of_the_host_silence_counts_anew() -> None:
+def test_silence_is_counted_from_the_end_of_a_pause_of_the_host() -> None:
     liveness = Liveness()
     liveness.resumed(5.0)
     assert liveness.silent_s(100.0) == 0.0
